@@ -1,0 +1,1 @@
+"""The headless engine: does the work, appends events, knows no surface."""

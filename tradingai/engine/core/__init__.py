@@ -1,0 +1,1 @@
+"""Types, errors, events, clock, settings and paths; imports nothing above it."""
