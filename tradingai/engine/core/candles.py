@@ -41,7 +41,12 @@ class Candles:
 
     def __getitem__(self, rows: slice | npt.NDArray[np.bool_] | Ints) -> Candles:
         return Candles(
-            self.ts[rows], self.open[rows], self.high[rows], self.low[rows], self.close[rows], self.volume[rows]
+            self.ts[rows],
+            self.open[rows],
+            self.high[rows],
+            self.low[rows],
+            self.close[rows],
+            self.volume[rows],
         )
 
     @property
@@ -66,7 +71,9 @@ class Candles:
     @classmethod
     def concatenate(cls, parts: list[Candles]) -> Candles:
         """The parts one after another, as they are."""
-        return cls(*(np.concatenate([part.columns()[name] for part in parts]) for name in ("ts", *PRICE_COLUMNS)))
+        return cls(
+            *(np.concatenate([part.columns()[name] for part in parts]) for name in ("ts", *PRICE_COLUMNS))
+        )
 
 
 def datetime_to_us(moment: datetime) -> int:

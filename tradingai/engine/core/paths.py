@@ -100,7 +100,19 @@ class HomePaths:
     def all_folders(self) -> tuple[Path, ...]:
         """Every folder a new home gets."""
         return (
-            self.root, self.data, self.candles, self.features, self.oracle, self.models, self.checkpoints,
-            self.versions, self.promoted, self.reports, self.evaluations, self.logs, self.job_logs, self.locks,
+            self.root,
+            self.data,
+            self.candles,
+            self.features,
+            self.oracle,
+            self.models,
+            self.checkpoints,
+            self.versions,
+            self.promoted,
+            self.reports,
+            self.evaluations,
+            self.logs,
+            self.job_logs,
+            self.locks,
             self.backups,
-        )  # fmt: skip
+        )
