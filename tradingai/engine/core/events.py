@@ -103,6 +103,18 @@ class JobInterrupted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerDied(Event):
+    """A worker ended without a last word; its job is started again."""
+
+    level: ClassVar[str] = "warning"
+    job_id: str
+    kind: str
+    target: str
+    how: str
+    resume: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CandlesStored(Event):
     """A symbol's candles were written and its manifest published."""
 
@@ -125,6 +137,34 @@ class FeaturesBuilt(Event):
     rows_per_s: float
     peak_memory_mb: float
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStarted(Event):
+    """A training begins, or goes on after ``finished_epochs`` when it was interrupted."""
+
+    model: str
+    run: str
+    epochs: int
+    finished_epochs: int
+    bars: int
+    """Training bars an epoch."""
+    lanes: int
+    chunk: int
+    device: str
+    threads: int
+    seed: int
+    resumed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingDiscarded(Event):
+    """An unfinished training of other inputs or settings was given up for a new one."""
+
+    level: ClassVar[str] = "warning"
+    model: str
+    finished_epochs: int
+    difference: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,3 +248,137 @@ class StateRepaired(Event):
     level: ClassVar[str] = "warning"
     what: str
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalEmitted(Event):
+    """A decision passed every rule. ``key`` names the signal for ever: coin and candle."""
+
+    key: str
+    symbol: str
+    side: str
+    tier: str
+    confidence: float
+    entry: float
+    take_profit: float
+    stop_loss: float
+    mode: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleFailed(Event):
+    """A rule could not be evaluated; the decision was blocked by it."""
+
+    level: ClassVar[str] = "error"
+    symbol: str
+    rule: str
+    error: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionOpened(Event):
+    """A paper order was filled."""
+
+    key: str
+    symbol: str
+    side: str
+    quantity: float
+    price: float
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionClosed(Event):
+    """A paper position ended. ``net`` is after all costs, ``r`` its multiple of the initial risk."""
+
+    key: str
+    symbol: str
+    side: str
+    price: float
+    exit: str
+    net: float
+    r: float
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryCancelled(Event):
+    """A paper order was given up before it was filled."""
+
+    level: ClassVar[str] = "warning"
+    key: str
+    symbol: str
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceRejected(Event):
+    """A candle that cannot be a price reached the paper account and was not used."""
+
+    level: ClassVar[str] = "error"
+    symbol: str
+    detail: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FtmoDayStarted(Event):
+    """Prague's midnight passed and the floors were set from the balance it found."""
+
+    at: str
+    day: str
+    balance: float
+    daily_limit: float
+    total_limit: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FtmoLimitBreached(Event):
+    """Equity fell below a limit of the account."""
+
+    level: ClassVar[str] = "error"
+    limit: str
+    equity: float
+    floor: float
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardStateChanged(Event):
+    """The guard went from one of ACTIVE, REDUCING, HALTED to another."""
+
+    level: ClassVar[str] = "warning"
+    previous: str
+    status: str
+    cause: str
+    detail: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageShown(Event):
+    """The console told its operator something that no other event says."""
+
+    text: str
+    severity: str
+    """``info``, ``warning`` or ``error``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupWritten(Event):
+    """Database, registry and promoted versions were saved to a file."""
+
+    file: str
+    size_bytes: int
+    versions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeRestored(Event):
+    """A home got its database, registry and promoted versions back from a file."""
+
+    level: ClassVar[str] = "warning"
+    file: str
+    versions: int

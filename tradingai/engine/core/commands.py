@@ -1,0 +1,148 @@
+"""What an operator asks for: frozen dataclasses in the imperative, each audited with its result.
+
+A command that was not carried out within 30 s of being given is expired and never fires: nobody wants
+yesterday's "promote" to take effect when a stalled engine wakes up.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from tradingai.engine.core.jsonio import plain
+
+Surface = Literal["console", "cli", "telegram", "engine"]
+EXPIRY: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Base of all commands."""
+
+    sender: str
+    """Who asks: the operating system's user, or ``telegram:<user number>``."""
+    surface: Surface
+    issued_at: datetime
+    command_id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def expires_at(self) -> datetime:
+        """Not carried out by then, it never is."""
+        return self.issued_at + EXPIRY
+
+    def expired(self, now: datetime) -> bool:
+        """True when it must not fire any more."""
+        return now > self.expires_at
+
+    def payload(self) -> dict[str, Any]:
+        """The command's own fields as JSON types."""
+        base = {item.name for item in fields(Command)}
+        return {item.name: plain(getattr(self, item.name)) for item in fields(self) if item.name not in base}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCommand(Command):
+    """Base of the commands that a worker process carries out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateCandles(JobCommand):
+    """Make synthetic candles of one symbol; ``start`` and ``end`` are minutes, both included."""
+
+    symbol: str
+    market: str
+    seed: int
+    start: datetime
+    end: datetime
+    drift_at: datetime | None = None
+    replace: bool = False
+    """Overwrite candles of another provider."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportCandles(JobCommand):
+    """Read candles of one symbol from a CSV or Parquet file."""
+
+    symbol: str
+    file: str
+    assume_utc: bool = False
+    """Read times without a zone as UTC instead of refusing them."""
+    replace: bool = False
+    """Overwrite candles of another provider."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildFeatures(JobCommand):
+    """Compute one symbol's feature matrix."""
+
+    symbol: str
+    peers: tuple[str, ...] | None = None
+    """Coins that may lead it; None: the home's other coins of the same market."""
+    force: bool = False
+    """Build although nothing changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartTraining(JobCommand):
+    """Train the LSTM of one symbol; continues from a checkpoint unless ``fresh``."""
+
+    symbol: str
+    epochs: int = 10
+    seed: int = 7
+    fresh: bool = False
+    replace_unfinished: bool = False
+    """Give up an unfinished training of other data or settings instead of refusing."""
+    threads: int | None = None
+    """None: JOB_THREADS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(JobCommand):
+    """Evaluate a model (its id, or a checkpoint's path) and let the gates decide."""
+
+    model: str
+    min_accuracy: float | None = None
+    max_calibration_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote(Command):
+    """Make a version that passed every gate live."""
+
+    model: str
+    version: str | None = None
+    """None: the newest version that passed."""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(Command):
+    """Make an earlier promoted version live again."""
+
+    model: str
+    version: str | None = None
+    """None: the one before the live one."""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelJob(Command):
+    """Stop a job at its next safe point."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeJob(Command):
+    """Start an interrupted, cancelled or failed job again where it stopped."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackUp(Command):
+    """Write database, registry and promoted versions to a new file."""
+
+    file: str
