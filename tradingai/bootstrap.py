@@ -1,0 +1,114 @@
+"""The composition root: the only place that builds concrete things."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from tradingai.engine.archive import refuse_missing
+from tradingai.engine.backup import BackupSummary, restore_backup
+from tradingai.engine.core.clock import Clock, RealClock
+from tradingai.engine.core.commands import Surface
+from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired
+from tradingai.engine.core.home import Home, open_home
+from tradingai.engine.core.settings import Settings, load_settings
+from tradingai.engine.facade import Engine
+from tradingai.engine.jobs.runner import JobRunner
+from tradingai.engine.registry.registry import Registry
+from tradingai.engine.store.database import Store
+
+
+@asynccontextmanager
+async def open_engine(
+    root: Path,
+    *,
+    read_only: bool = False,
+    clock: Clock | None = None,
+    surface: Surface = "cli",
+    worker_module: str = "tradingai.engine.worker",
+) -> AsyncIterator[Engine]:
+    """An engine over the home at ``root``, closed at the end; start-up is recovery.
+
+    Unless ``read_only`` the home is made when there is none, the database migrated, jobs whose process
+    died are marked as interrupted, and links derived from the ledger repaired. A registry that cannot be
+    read does not keep the engine from starting: it is among ``engine.problems``.
+
+    Raises SettingsError, HomeError, MissingError (read-only and no home), StoreError, LockHeldError.
+    """
+    clock = clock or RealClock()
+    settings = load_settings(root)
+    home = open_home(root, clock, create=not read_only, read_only=read_only)
+    opened = _open_read_only if read_only else _open_writable
+    async with opened(home, settings, clock, surface, worker_module) as engine:
+        yield engine
+
+
+async def restore_home(root: Path, file: Path, *, clock: Clock | None = None) -> BackupSummary:
+    """Make the home at ``root`` when there is none and bring the backup in ``file`` back into it.
+
+    Raises what :func:`tradingai.engine.backup.restore_backup` raises, SettingsError, HomeError, StoreError.
+    """
+    clock = clock or RealClock()
+    settings = load_settings(root)
+    refuse_missing(file)
+    paths = open_home(root, clock, create=True).paths
+    database = settings.database_path(paths.root)
+    summary = restore_backup(paths, database, file, clock)
+    async with await Store.open(database, paths, clock) as store:
+        await store.events.append(HomeRestored(file=str(file), versions=len(summary.versions)))
+    return summary
+
+
+@asynccontextmanager
+async def _open_read_only(
+    home: Home, settings: Settings, clock: Clock, surface: Surface, worker_module: str
+) -> AsyncIterator[Engine]:
+    del worker_module
+    path = settings.database_path(home.paths.root)
+    store = await Store.open_existing(path, clock)
+    async with Engine(
+        paths=home.paths, settings=settings, clock=clock, surface=surface, store=store, runner=None
+    ) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def _open_writable(
+    home: Home, settings: Settings, clock: Clock, surface: Surface, worker_module: str
+) -> AsyncIterator[Engine]:
+    paths = home.paths
+    async with AsyncExitStack() as stack:
+        store = await Store.open(settings.database_path(paths.root), paths, clock)
+        stack.push_async_callback(store.close)
+        if home.created:
+            await store.events.append(HomeCreated(path=str(paths.root)))
+        runner = JobRunner(store, paths, clock, settings, worker_module=worker_module)
+        stack.push_async_callback(runner.close)
+        recovered = await runner.recover()
+        problems = await _repair_links(store, Registry(paths, clock, who="engine, start"))
+        await store.events.prune(settings.event_days)
+        engine = Engine(
+            paths=paths,
+            settings=settings,
+            clock=clock,
+            surface=surface,
+            store=store,
+            runner=runner,
+            recovered=recovered,
+            problems=problems,
+        )
+        stack.pop_all()
+    async with engine:
+        yield engine
+
+
+async def _repair_links(store: Store, registry: Registry) -> list[TradingAIError]:
+    """Bring what is derived from the ledger in line with it; return what stands in the way."""
+    try:
+        for line in registry.repair():
+            await store.events.append(StateRepaired(what="registry", detail=line))
+    except TradingAIError as error:
+        return [error]
+    return []

@@ -1,0 +1,185 @@
+"""Which function carries out which kind of job. Each is imported only in the worker that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.events import CandlesStored, Event, JobSkipped
+from tradingai.engine.core.jsonio import iso_z, parse_iso
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.reporting import Progress, Reporter
+from tradingai.engine.core.settings import Settings
+from tradingai.engine.core.symbols import parse_market
+from tradingai.engine.jobs.spec import JobFunction
+
+
+class _Witness:
+    """Passes everything on and remembers what was made, and whether there was nothing to do."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.made: set[type[Event]] = set()
+        self.skipped: str | None = None
+
+    def emit(self, event: Event) -> None:
+        """Remember the event; JobSkipped is the parent's to store, with the job's id."""
+        if isinstance(event, JobSkipped):
+            self.skipped = event.reason
+        else:
+            self.made.add(type(event))
+            self._reporter.emit(event)
+
+    def progress(self, progress: Progress) -> None:
+        """Pass it on."""
+        self._reporter.progress(progress)
+
+    def safe_point(self) -> None:
+        """Pass it on."""
+        self._reporter.safe_point()
+
+    def result(self, summary: str, **fields: Any) -> dict[str, Any]:
+        """A job's result, marked as skipped when nothing had to be done."""
+        skipped = {} if self.skipped is None else {"skipped": True, "reason": self.skipped}
+        return {"summary": summary, **fields, **skipped}
+
+
+def _generate(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.providers.generate import generate_dataset
+
+    del settings
+    witness = _Witness(reporter)
+    manifest = generate_dataset(
+        paths,
+        params["symbol"],
+        parse_market(params["market"]),
+        int(params["seed"]),
+        parse_iso(params["start"]),
+        parse_iso(params["end"]),
+        _moment(params["drift_at"]),
+        witness,
+        replace=params["replace"],
+    )
+    if CandlesStored not in witness.made:
+        witness.skipped = f"{manifest.rows:,} candles of the same market, seed and range stand"
+    return witness.result(
+        f"{manifest.rows:,} candles",
+        rows=manifest.rows,
+        start=iso_z(manifest.start),
+        end=iso_z(manifest.end),
+        sha256=manifest.sha256,
+    )
+
+
+def _features(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.features.build import build_features
+
+    del settings
+    witness = _Witness(reporter)
+    manifest = build_features(paths, params["symbol"], params["peers"], witness, force=params["force"])
+    return witness.result(
+        f"{manifest.rows:,} rows of {len(manifest.names)} features",
+        rows=manifest.rows,
+        features=len(manifest.names),
+        sha256=manifest.sha256,
+    )
+
+
+def _import(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.providers.import_file import import_dataset
+
+    del settings
+    witness = _Witness(reporter)
+    manifest = import_dataset(
+        paths,
+        Path(params["file"]),
+        params["symbol"],
+        witness,
+        assume_utc=params["assume_utc"],
+        replace=params["replace"],
+    )
+    if CandlesStored not in witness.made:
+        witness.skipped = f"the same {manifest.rows:,} candles stand"
+    return witness.result(
+        f"{manifest.rows:,} candles",
+        rows=manifest.rows,
+        start=iso_z(manifest.start),
+        end=iso_z(manifest.end),
+        sha256=manifest.sha256,
+    )
+
+
+def _train_lstm(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.training.config import LstmTraining
+    from tradingai.engine.training.lstm import train_lstm
+
+    del settings
+    witness = _Witness(reporter)
+    names = ("epochs", "seed", "threads", "fresh", "replace_unfinished")
+    training = LstmTraining(**{name: params[name] for name in names})
+    trained = train_lstm(paths, params["symbol"], training, witness)
+    validation = trained.record["validation"]["early_stop"]
+    if trained.skipped:
+        witness.skipped = trained.reason
+    return witness.result(
+        f"{trained.record['epochs_run']} epochs, validation accuracy {validation['accuracy']:.1%}",
+        model=trained.model,
+        path=str(trained.path),
+        sha256=trained.sha256,
+        epochs=trained.record["epochs_run"],
+        best_epoch=trained.record["best_epoch"],
+        validation_accuracy=validation["accuracy"],
+        bars_per_s=trained.bars_per_s,
+    )
+
+
+def _evaluate(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.evaluation.evaluate import evaluate_model
+    from tradingai.engine.gates import MAX_CALIBRATION_ERROR, MIN_ACCURACY, Thresholds
+    from tradingai.engine.registry.registry import Registry
+
+    accuracy, error = params["min_accuracy"], params["max_calibration_error"]
+    thresholds = Thresholds(
+        MIN_ACCURACY if accuracy is None else accuracy,
+        MAX_CALIBRATION_ERROR if error is None else error,
+        settings.confidence_threshold,
+    )
+    clock = RealClock()
+    witness = _Witness(reporter)
+    registry = Registry(paths, clock, who="engine, evaluation")
+    evaluated = evaluate_model(paths, params["model"], thresholds, registry, witness, clock=clock)
+    report = evaluated.report
+    verdict = "every gate passed" if report.passed else "refused"
+    return witness.result(
+        f"{report.version}: {verdict}",
+        model=report.model,
+        version=report.version,
+        passed=report.passed,
+        report=report.as_json(),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else parse_iso(text)
+
+
+KINDS: Final[Mapping[str, JobFunction]] = {
+    "generate": _generate,
+    "import": _import,
+    "features": _features,
+    "train_lstm": _train_lstm,
+    "evaluate": _evaluate,
+}

@@ -1,0 +1,36 @@
+"""From a command to the job that carries it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.commands import (
+    BuildFeatures,
+    Evaluate,
+    GenerateCandles,
+    ImportCandles,
+    JobCommand,
+    StartTraining,
+)
+from tradingai.engine.core.settings import Settings
+from tradingai.engine.jobs.spec import JobSpec, new_job
+
+_KINDS: dict[type[JobCommand], tuple[str, str]] = {
+    GenerateCandles: ("generate", "symbol"),
+    ImportCandles: ("import", "symbol"),
+    BuildFeatures: ("features", "symbol"),
+    StartTraining: ("train_lstm", "symbol"),
+    Evaluate: ("evaluate", "model"),
+}
+
+
+def job_for(command: JobCommand, settings: Settings, clock: Clock) -> JobSpec:
+    """The job for a command; its parameters are the command's own fields.
+
+    Threads are the command's where it names some, else JOB_THREADS.
+    """
+    kind, target = _KINDS[type(command)]
+    params: dict[str, Any] = command.payload()
+    threads = params.pop("threads", None) or settings.job_threads
+    return new_job(kind, params[target], params, clock=clock, threads=threads)

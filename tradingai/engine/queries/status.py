@@ -1,0 +1,198 @@
+"""Where a home stands, for ``tradingai status``: the store, manifests and the ledger, and nothing heavy.
+
+Nothing is written, no lock is taken, and a part that cannot be read is reported instead of hiding the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.files import read_json
+from tradingai.engine.core.jsonio import plain
+from tradingai.engine.core.ledger import Ledger, read_ledger
+from tradingai.engine.core.locks import LockOwner, read_owner
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.settings import Settings
+from tradingai.engine.queries.phases import Facts, phases
+from tradingai.engine.store.control_rows import ControlRow, control_row
+from tradingai.engine.store.failures import is_database
+from tradingai.engine.store.job_rows import SELECT_JOBS, JobRow, job_row
+from tradingai.engine.store.manifests import (
+    DatasetManifest,
+    FeatureManifest,
+    list_dataset_manifests,
+    list_feature_manifests,
+)
+from tradingai.engine.store.read_only import reading
+
+Value = TypeVar("Value")
+_StoreRows = tuple[list[JobRow], dict[str, ControlRow] | None]
+"""Jobs, and the persisted controls; None when the store cannot be read."""
+_PATIENCE_S = 1.0
+"""How long ``status`` waits for a database that somebody has locked."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What could be read so far, and what could not."""
+
+    problems: list[TradingAIError] = field(default_factory=list)
+
+    def attempt(self, read: Callable[[], Value], otherwise: Value) -> Value:
+        """``read()``, or ``otherwise`` with the problem noted."""
+        try:
+            return read()
+        except TradingAIError as error:
+            self.problems.append(error)
+            return otherwise
+
+
+def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str, Any]:
+    """The document of ``status --json``; works on an empty folder and with a damaged database or ledger."""
+    found = _Reading()
+    candles = found.attempt(lambda: list_dataset_manifests(paths), list[DatasetManifest]())
+    matrices = found.attempt(lambda: list_feature_manifests(paths), list[FeatureManifest]())
+    ledger = found.attempt(lambda: read_ledger(paths.ledger), Ledger())
+    artifacts = found.attempt(lambda: _artifacts(paths), dict[str, str]())
+    database = settings.database_path(paths.root)
+    unreadable: _StoreRows = ([], None)
+    jobs, controls = found.attempt(lambda: _read_store(database), unreadable)
+    facts = Facts(
+        coins=_coins(settings, {item.symbol for item in candles}),
+        datasets={item.symbol: item for item in candles},
+        features={item.symbol: item for item in matrices},
+        artifacts=artifacts,
+        ledger=ledger,
+        jobs=jobs,
+    )
+    return {
+        "home": str(paths.root),
+        "at": plain(clock.now()),
+        "phases": [phase.as_json() for phase in phases(facts)],
+        "engine": engine_state(paths),
+        "models": _models(facts),
+        "kill_switch": kill_switch(settings, controls),
+        "threshold": threshold(settings, controls),
+        "observation": {"state": "later", "hours": 0.0, "required_hours": settings.observation_hours},
+        "jobs": [_job(job) for job in jobs if job.state in {"queued", "running"}],
+        "problems": [problem.as_json()["error"] for problem in found.problems],
+    }
+
+
+def kill_switch(settings: Settings, controls: dict[str, ControlRow] | None) -> dict[str, Any]:
+    """Whether anything may be emitted: KILL_SWITCH, or the persisted state, or a store nobody can read."""
+    if settings.kill_switch:
+        return {"on": True, "source": "KILL_SWITCH"}
+    if controls is None:
+        return {"on": True, "source": "the store cannot be read"}
+    row = controls.get("kill_switch")
+    if row is None:
+        return {"on": False, "source": "default"}
+    return {
+        "on": bool(row.value),
+        "source": row.surface,
+        "since": plain(row.set_at),
+        "by": row.sender,
+        "reason": row.reason,
+    }
+
+
+def threshold(settings: Settings, controls: dict[str, ControlRow] | None) -> dict[str, Any]:
+    """The confidence a signal needs, and where the number comes from."""
+    row = (controls or {}).get("threshold")
+    if row is None:
+        return {"value": settings.confidence_threshold, "source": "CONFIDENCE_THRESHOLD"}
+    return {"value": float(row.value), "source": row.surface, "since": plain(row.set_at), "by": row.sender}
+
+
+def _coins(settings: Settings, there: set[str]) -> tuple[str, ...]:
+    """The coins the phases are about: those that have candles, and SYMBOLS unless all of it is other data."""
+    configured = settings.symbols
+    if there and not there & set(configured):
+        return tuple(sorted(there))
+    return (*configured, *sorted(there - set(configured)))
+
+
+def _read_store(database: Path) -> _StoreRows:
+    if not is_database(database):
+        return [], {}
+    with reading(database, timeout_s=_PATIENCE_S) as connection:
+        jobs = connection.execute(f"{SELECT_JOBS} ORDER BY created_at DESC, job_id DESC LIMIT 200").fetchall()
+        controls = connection.execute("SELECT * FROM controls").fetchall()
+    return [job_row(row) for row in jobs], {row["name"]: control_row(row) for row in controls}
+
+
+def _artifacts(paths: HomePaths) -> dict[str, str]:
+    """Hash of every model's best checkpoint, from the JSON beside it."""
+    suffix = "_best"
+    return {
+        card.stem.removesuffix(suffix): str(read_json(card)["sha256"])
+        for card in sorted(paths.checkpoints.glob(f"*{suffix}.json"))
+        if card.with_suffix(".pt").exists()
+    }
+
+
+def _models(facts: Facts) -> dict[str, Any]:
+    live = facts.ledger.live()
+    models: dict[str, Any] = {}
+    for model in dict.fromkeys((*facts.artifacts, *facts.ledger.models())):
+        evaluations = facts.ledger.evaluations(model)
+        newest = evaluations[-1] if evaluations else None
+        models[model] = {
+            "live": live[model].version if model in live else None,
+            "version": newest.version if newest else None,
+            "accuracy": newest.details["metrics"]["accuracy"] if newest else None,
+            "passed": newest.details["passed"] if newest else None,
+            "trained": model in facts.artifacts,
+        }
+    return models
+
+
+def engine_state(paths: HomePaths) -> dict[str, Any]:
+    """Whether a process holds the engine's lock, judged without touching it."""
+    path = paths.locks / "engine"
+    owner = read_owner(path)
+    if owner is None or not _is_locked(path, owner):
+        return {"running": False}
+    return {"running": True, "pid": owner.pid, "command": owner.command, "since": owner.since}
+
+
+def _is_locked(path: Path, owner: LockOwner) -> bool:
+    """True when the kernel lists a lock on the file; where there is no such list, when its owner lives."""
+    try:
+        inode = path.stat().st_ino
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return _is_alive(owner.pid)
+    return any("FLOCK" in line and line.split()[5].endswith(f":{inode}") for line in lines)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _job(job: JobRow) -> dict[str, Any]:
+    progress = job.progress
+    return {
+        "id": job.job_id,
+        "kind": job.kind,
+        "target": job.target,
+        "state": job.state,
+        "done": progress.done if progress else None,
+        "total": progress.total if progress else None,
+        "unit": progress.unit if progress else None,
+        "eta_s": progress.eta_s if progress else None,
+        "started_at": plain(job.started_at),
+    }

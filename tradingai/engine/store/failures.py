@@ -1,0 +1,71 @@
+"""What sqlite says, as a StoreError an operator can act on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tradingai.engine.core.errors import StoreError
+
+BUSY_TIMEOUT_S: Final = 5
+_DAMAGED: Final = (
+    "Move it away: candles, models and the registry do not depend on it, and the next command makes a new "
+    "one. Or bring it back from a backup into an empty home: `tradingai --home NEW restore FILE`."
+)
+
+_PERMISSION: Final = "Give this user permission for the file and its folder, or choose another --home."
+_MAGIC: Final = b"SQLite format 3\0"
+
+
+def store_error(error: sqlite3.Error, path: Path) -> StoreError:
+    """The StoreError for what sqlite raised while working with ``path``."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return StoreError(
+            f"the database {path} is locked: another process keeps it busy",
+            remedy="Find who holds it (`fuser FILE`), let it finish or stop it, and run this again.",
+        )
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return StoreError(f"the database {path} is damaged ({error})", remedy=_DAMAGED)
+    if code == sqlite3.SQLITE_FULL:
+        return StoreError(
+            f"the disk is full: {path} cannot grow",
+            remedy="Free space on that disk and run the same command again; what was done is kept.",
+        )
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+        return StoreError(
+            f"the database {path} cannot be opened for this: {error}",
+            remedy=_PERMISSION,
+        )
+    return StoreError(f"the database {path} failed: {error}", remedy="Run `tradingai doctor`.")
+
+
+def is_database(path: Path) -> bool:
+    """True when the file begins as a database does; a missing or empty one is a home where nothing ran.
+
+    Raises StoreError for a file that is something else: sqlite itself would overwrite a very short one.
+    """
+    try:
+        with path.open("rb") as stream:
+            beginning = stream.read(len(_MAGIC))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be read: {error.strerror}", remedy=_PERMISSION
+        ) from error
+    if beginning not in {b"", _MAGIC}:
+        raise StoreError(f"the database {path} is damaged (it begins as something else)", remedy=_DAMAGED)
+    return bool(beginning)
+
+
+@contextmanager
+def store_failures(path: Path) -> Iterator[None]:
+    """Turn every sqlite error inside into a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error

@@ -1,0 +1,81 @@
+"""The table of runs: what every decision, position and heartbeat belongs to."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.jsonio import dumps, parse_iso
+from tradingai.engine.store.connection import Database
+from tradingai.engine.store.stamps import stamp, unstamp
+
+RunKind = Literal["live", "replay", "backtest", "drill", "soak"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run. At most one live run of a home is open at a time."""
+
+    run_id: str
+    kind: RunKind
+    clock: Literal["real", "simulated"]
+    started_at: datetime
+    ended_at: datetime | None
+    settings_hash: str
+    code_version: str
+    model_hashes: Mapping[str, str]
+
+
+class RunTable:
+    """Runs, kept apart by their ids."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def start(self, run: RunRow) -> None:
+        """Insert a run. Raises StoreError when a live one is open already."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run.run_id,
+                    run.kind,
+                    run.clock,
+                    stamp(run.started_at),
+                    None if run.ended_at is None else stamp(run.ended_at),
+                    run.settings_hash,
+                    run.code_version,
+                    dumps(run.model_hashes),
+                ),
+            )
+
+    async def end(self, run_id: str) -> None:
+        """Close a run."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE runs SET ended_at = ? WHERE run_id = ?", (stamp(self._clock.now()), run_id)
+            )
+
+    async def latest(self, limit: int = 20) -> list[RunRow]:
+        """The newest ``limit`` runs, newest first."""
+        rows = await self._database.rows("SELECT * FROM runs ORDER BY started_at DESC LIMIT ?", (limit,))
+        return [_run_row(row) for row in rows]
+
+
+def _run_row(row: sqlite3.Row) -> RunRow:
+    return RunRow(
+        row["run_id"],
+        row["kind"],
+        row["clock"],
+        parse_iso(row["started_at"]),
+        unstamp(row["ended_at"]),
+        row["settings_hash"],
+        row["code_version"],
+        json.loads(row["model_hashes"]),
+    )
