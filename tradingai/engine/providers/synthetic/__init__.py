@@ -1,0 +1,1 @@
+"""Deterministic markets with a known planted structure."""
