@@ -1,0 +1,1 @@
+"""Causal features of one-minute candles, each declared once."""
