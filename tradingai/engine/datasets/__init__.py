@@ -1,0 +1,1 @@
+"""Labels, splits and the inputs of training; imports nothing at package level."""

@@ -1,0 +1,239 @@
+"""Training one coin's LSTM: from stored features to a published artifact.
+
+An unfinished training leaves only its resume state (``_last.pt``); the artifact (``_best.pt``) of the
+training before it stays until the new one is complete. The caller holds the model's training lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tradingai.engine.core.clock import Clock, RealClock
+from tradingai.engine.core.errors import ArtifactError, MissingError
+from tradingai.engine.core.events import TrainingDiscarded, TrainingFinished, TrainingStarted
+from tradingai.engine.core.files import make_directory
+from tradingai.engine.core.jsonio import iso_z
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.reporting import Reporter
+from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.datasets.dataset import Dataset, load_dataset
+from tradingai.engine.datasets.splits import Rows
+from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.models.artifact import (
+    ModelArtifact,
+    best_path,
+    load_artifact,
+    save_artifact,
+    write_card,
+)
+from tradingai.engine.models.calibration import fit_calibrator
+from tradingai.engine.models.device import Compute, choose_compute, reproducible
+from tradingai.engine.models.predict import Predictor
+from tradingai.engine.models.warmup import LONGEST, measure_warmup
+from tradingai.engine.training.checkpoint import Checkpoint, last_path, load_checkpoint, save_checkpoint
+from tradingai.engine.training.config import LstmTraining
+from tradingai.engine.training.history import write_history
+from tradingai.engine.training.record import identity_difference, training_identity, training_record
+from tradingai.engine.training.stream import FitResult, FitTask, StreamFit
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """The published artifact, and whether anything had to be done for it."""
+
+    model: str
+    path: Path
+    sha256: str
+    record: dict[str, Any]
+    skipped: bool
+    reason: str = ""
+    seconds: float = 0.0
+    bars_per_s: float | None = None
+    """Mean over the epochs of this run."""
+
+
+def train_lstm(
+    paths: HomePaths,
+    symbol: str,
+    training: LstmTraining,
+    reporter: Reporter,
+    *,
+    clock: Clock | None = None,
+) -> TrainingResult:
+    """Train, calibrate and publish the LSTM of ``symbol``; done already, it says so and returns.
+
+    Goes on from the resume state of the same training. Raises MissingError without candles or features,
+    DataError for too few rows, ArtifactError for damaged or outdated files and for the resume state of
+    another training (see ``replace_unfinished``), InterruptedRunError at a safe point with everything kept.
+    """
+    clock = clock or RealClock()
+    model = lstm_name(symbol)
+    data = load_dataset(paths, symbol)
+    compute = choose_compute(training.device)
+    identity = training_identity(data, model, training, compute)
+    _sweep(paths, model)
+    finished = None if training.fresh else _finished(paths, model, identity)
+    if finished is not None:
+        return finished
+    checkpoint = None if training.fresh else _resumable(paths, model, identity, training, reporter)
+    job = _Job(paths, model, data, training, compute, identity, reporter, clock)
+    return job.run(checkpoint)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One run of a training, from wherever it stands to the published artifact."""
+
+    paths: HomePaths
+    model: str
+    data: Dataset
+    training: LstmTraining
+    compute: Compute
+    identity: dict[str, Any]
+    reporter: Reporter
+    clock: Clock
+
+    def run(self, checkpoint: Checkpoint | None) -> TrainingResult:
+        """Fit, measure the warm-up, calibrate, publish; then the resume state may go."""
+        started = self.clock.monotonic()
+        run = self._describe(checkpoint)
+        scaler = Scaler.fit(self.data.features.names, self.data.values, *self.data.split.train)
+        fit = self._fit(scaler, checkpoint, run).run()
+        artifact = self._artifact(fit, scaler, run)
+        path = best_path(self.paths, self.model)
+        sha256 = save_artifact(path, artifact)
+        last_path(self.paths, self.model).unlink(missing_ok=True)
+        seconds = self.clock.monotonic() - started
+        self.reporter.emit(
+            TrainingFinished(
+                model=self.model, epochs=len(fit.history), best_epoch=fit.best_epoch.epoch,
+                validation_accuracy=fit.best_epoch.validation_accuracy, seconds=seconds, sha256=sha256,
+                early_stopped=fit.early_stopped,
+            )
+        )  # fmt: skip
+        rate = sum(fit.bars_per_s) / len(fit.bars_per_s)
+        return TrainingResult(
+            self.model, path, sha256, artifact.record, skipped=False, seconds=seconds, bars_per_s=rate
+        )
+
+    def _describe(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
+        """Facts about the run that do not change its result; a resumed run keeps its id."""
+        if checkpoint is not None:
+            return {**checkpoint.run, "resumes": checkpoint.run["resumes"] + 1}
+        now = self.clock.now()
+        return {
+            "run": f"{now:%Y%m%dT%H%M%S.%fZ}-seed{self.training.seed}", "started_at": iso_z(now),
+            "resumes": 0,
+            "market": self.data.features.market, "synthetic": self.data.features.synthetic,
+            "epochs": self.training.epochs, "seed": self.training.seed, "device": self.compute.label,
+            "threads": self.training.threads, "torch": torch.__version__,
+        }  # fmt: skip
+
+    def _fit(self, scaler: Scaler, checkpoint: Checkpoint | None, run: dict[str, Any]) -> StreamFit:
+        split = self.data.split
+        task = FitTask(
+            model=self.model, values=self.data.values, labels=self.data.labels, scaler=scaler,
+            train=(split.train,), early_stop=split.early_stop, first=self.data.features.first_valid,
+        )  # fmt: skip
+
+        def save(fit: StreamFit) -> None:
+            save_checkpoint(last_path(self.paths, self.model), fit, self.identity, run)
+            epochs = [
+                {**asdict(epoch), "bars_per_s": rate}
+                for epoch, rate in zip(fit.state.history, fit.state.bars_per_s, strict=True)
+            ]
+            write_history(self.paths, self.model, run, epochs)
+
+        fit = StreamFit(
+            task, self.training, compute=self.compute, reporter=self.reporter, clock=self.clock, save=save,
+            restore=checkpoint.restore if checkpoint else lambda _: None,
+        )  # fmt: skip
+        self.reporter.emit(
+            TrainingStarted(
+                model=self.model, run=run["run"], epochs=self.training.epochs, bars=fit.plan.bars,
+                finished_epochs=checkpoint.finished_epochs if checkpoint else 0, lanes=len(fit.plan.lanes),
+                chunk=fit.plan.chunk, device=self.compute.label, threads=self.training.threads,
+                seed=self.training.seed, resumed=checkpoint is not None,
+            )
+        )  # fmt: skip
+        return fit
+
+    def _artifact(self, fit: FitResult, scaler: Scaler, run: dict[str, Any]) -> ModelArtifact:
+        """Measure the warm-up, calibrate on the second half of validation, and join the parts."""
+        data, split, first = self.data, self.data.split, self.data.features.first_valid
+        cpu = choose_compute("cpu")
+        with reproducible(cpu, self.training.threads):
+            predictor = Predictor(fit.network, scaler, cpu)
+            measured = split.validation
+            warmup = measure_warmup(predictor, data.values, measured.lo, measured.hi, first)
+            self.reporter.safe_point()
+            lo, hi = split.calibration
+            fed = Rows(max(first, lo - warmup.bars), hi)
+            logits = predictor.stream(data.values, lo, hi, lo - fed.lo)
+            calibration = fit_calibrator(logits, data.labels[lo:hi])
+        warmup_fed = Rows(max(first, measured.lo - LONGEST), measured.hi)
+        record = training_record(data, self.identity, fit, calibration, logits, fed, warmup_fed)
+        return ModelArtifact(
+            model=self.model,
+            kind="lstm",
+            symbol=data.symbol,
+            config=fit.network.config.as_dict(),
+            tensors=dict(fit.network.state_dict()),
+            scaler=scaler,
+            calibrator=calibration.calibrator,
+            feature_names=data.features.names,
+            feature_sha256=data.features.feature_sha256,
+            definitions_sha256=data.features.definitions_sha256,
+            warmup=warmup,
+            record=record,
+            market=data.features.market,
+            synthetic=data.features.synthetic,
+            notes={**run, "created_at": iso_z(self.clock.now()), "bars_per_s": list(fit.bars_per_s)},
+        )
+
+
+def _finished(paths: HomePaths, model: str, identity: dict[str, Any]) -> TrainingResult | None:
+    """The artifact when it is of this very training; its JSON is made again should it be missing."""
+    path = best_path(paths, model)
+    try:
+        artifact = load_artifact(path)
+    except MissingError:
+        return None
+    if artifact.record.get("identity") != identity:
+        return None
+    write_card(path, artifact)
+    last_path(paths, model).unlink(missing_ok=True)
+    epochs, accuracy = artifact.record["epochs_run"], artifact.record["validation"]["early_stop"]["accuracy"]
+    reason = (
+        f"{model} stands: trained for {epochs} epochs on the same data with the same settings, "
+        f"validation accuracy {accuracy:.1%} ({artifact.sha256[:8]})"
+    )
+    return TrainingResult(model, path, artifact.sha256, artifact.record, skipped=True, reason=reason)
+
+
+def _resumable(
+    paths: HomePaths, model: str, identity: dict[str, Any], training: LstmTraining, reporter: Reporter
+) -> Checkpoint | None:
+    """The resume state of this training, if there is one. Raises ArtifactError for that of another."""
+    checkpoint = load_checkpoint(last_path(paths, model))
+    difference = identity_difference(checkpoint.identity, identity) if checkpoint else ""
+    if checkpoint is None or not difference:
+        return checkpoint
+    done = checkpoint.finished_epochs
+    if not training.replace_unfinished:
+        raise ArtifactError(
+            f"the unfinished training of {model}, {done} epochs done, is another one: {difference}",
+            remedy="Finish it with its own settings and data, or start over with --fresh.",
+        )
+    reporter.emit(TrainingDiscarded(model=model, finished_epochs=done, difference=difference))
+    return None
+
+
+def _sweep(paths: HomePaths, model: str) -> None:
+    """Remove temporary files that killed trainings of this model left; others may be training beside."""
+    for leftover in make_directory(paths.checkpoints).glob(f".{model}_*.tmp"):
+        leftover.unlink(missing_ok=True)
