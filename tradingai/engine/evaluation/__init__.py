@@ -1,0 +1,1 @@
+"""Metrics, intervals, baselines, the leakage battery and the evaluation that joins them."""

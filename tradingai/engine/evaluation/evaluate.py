@@ -1,0 +1,332 @@
+"""Evaluating one trained model on its test range: probabilities, battery, report, ledger, report file.
+
+The evaluation depends on the artifact, the stored data, the thresholds and the versions of its definitions;
+their hash is its key. The same key again finds the work done. Randomness (cuts, permutations) is seeded
+from the artifact's and the test data's hashes, so the same evaluation gives the same certificate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tradingai.engine.core.candles import Candles
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.errors import ArtifactError, MissingError
+from tradingai.engine.core.events import EvaluationFinished, GateDecided, JobSkipped
+from tradingai.engine.core.files import write_json
+from tradingai.engine.core.jsonio import digest
+from tradingai.engine.core.ledger import Candidate
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.report import REPORT_SCHEMA, EvaluationReport
+from tradingai.engine.core.reporting import Progress, Reporter
+from tradingai.engine.core.symbols import HORIZON_MINUTES
+from tradingai.engine.datasets.dataset import Dataset, load_dataset
+from tradingai.engine.evaluation.assess import Assessment, JudgedBars, Subject, assess
+from tradingai.engine.evaluation.baselines import majority_up
+from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, Examined, run_battery
+from tradingai.engine.evaluation.leakage.causality import Market
+from tradingai.engine.evaluation.leakage.pipeline import Pipeline
+from tradingai.engine.features.registry import feature_set
+from tradingai.engine.gates import LEAKAGE_CHECKS, Thresholds
+from tradingai.engine.models.artifact import ModelArtifact, best_path, check_features, load_artifact
+from tradingai.engine.models.device import choose_compute, reproducible
+from tradingai.engine.models.predict import predict_rows
+from tradingai.engine.providers.quality import Rule
+from tradingai.engine.store.candle_files import read_candles, read_flags
+from tradingai.engine.store.oracle_files import read_oracle
+
+Floats = npt.NDArray[np.float64]
+
+
+class EvaluationLedger(Protocol):
+    """What an evaluation needs of the registry."""
+
+    def recall(self, candidate: Candidate) -> EvaluationReport | None:
+        """The report of exactly this evaluation when it is recorded and intact."""
+        ...
+
+    def record(
+        self, candidate: Candidate, build: Callable[[int, str], EvaluationReport], *, why: str = ""
+    ) -> EvaluationReport:
+        """Give the candidate its attempt and version, and record the report ``build`` makes of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A report, and whether anything had to be done for it."""
+
+    report: EvaluationReport
+    skipped: bool
+    reason: str = ""
+
+
+def evaluate_model(
+    paths: HomePaths,
+    target: str,
+    thresholds: Thresholds,
+    ledger: EvaluationLedger,
+    reporter: Reporter,
+    *,
+    clock: Clock,
+    fresh: bool = False,
+    why: str = "",
+) -> Evaluated:
+    """Evaluate ``target``, a model id or a checkpoint's path, record it and write its report file.
+
+    Done already, it says so (JobSkipped) and returns the recorded report; ``fresh`` does it again all the
+    same. Raises MissingError without model, candles or features, ArtifactError for damaged files and for a
+    model that was trained on other data than is stored, InterruptedRunError at a safe point.
+    """
+    started = clock.monotonic()
+    loaded = _load(paths, artifact_path(paths, target))
+    candidate = loaded.candidate(thresholds)
+    done = None if fresh else ledger.recall(candidate)
+    if done is not None:
+        _write_report(paths, done)
+        reason = f"{done.model} {done.version} stands: evaluated on the same data with the same thresholds"
+        reporter.emit(JobSkipped(job_id="", kind="evaluate", target=done.model, reason=reason))
+        return Evaluated(done, skipped=True, reason=reason)
+    assessment = _assess(paths, loaded, thresholds, reporter, clock)
+    seconds = clock.monotonic() - started
+    assessment = replace(assessment, evaluated_at=clock.now(), seconds=seconds)
+    report = ledger.record(candidate, assessment.report, why=why)
+    _write_report(paths, report)
+    _announce(report, reporter)
+    return Evaluated(report, skipped=False)
+
+
+def recompute_certificate(
+    paths: HomePaths, report: EvaluationReport, artifact: Path, reporter: Reporter, *, clock: Clock
+) -> list[str]:
+    """Evaluate an artifact again and say where the result differs from ``report``; empty when nowhere.
+
+    Raises MissingError or ArtifactError when the data it was evaluated on are not stored any more.
+    """
+    loaded = _load(paths, artifact, expect_sha256=report.inputs["artifact_sha256"])
+    assessment = _assess(paths, loaded, Thresholds(**report.thresholds), reporter, clock)
+    return differences(report, assessment.report(report.attempt, report.version))
+
+
+def artifact_path(paths: HomePaths, target: str) -> Path:
+    """The file of a model id (its finished checkpoint) or of a checkpoint's path."""
+    if target.endswith(".pt") or "/" in target:
+        return Path(target)
+    return best_path(paths, target)
+
+
+def report_path(paths: HomePaths, report: EvaluationReport) -> Path:
+    """``reports/evaluations/<model>/<artifact8>-<data8>.json``."""
+    name = f"{report.inputs['artifact_sha256'][:8]}-{report.inputs['test_sha256'][:8]}.json"
+    return paths.evaluations / report.model / name
+
+
+_WORDING: Final = frozenset(
+    {"detail", "to_pass", "measure", "reason", "backtest_reason", "evidence", "times"}
+)
+
+
+def differences(before: EvaluationReport, after: EvaluationReport) -> list[str]:
+    """Where two reports differ in a number or a verdict, by path; wording and times do not count."""
+    return list(_differing("", before.as_json(), after.as_json()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    """A model beside the data it is judged on."""
+
+    path: Path
+    artifact: ModelArtifact
+    data: Dataset
+    own: Candles
+
+    @property
+    def test_sha256(self) -> str:
+        """Hash of the test range's times and prices, up to the last close a label looks at."""
+        test = self.data.split.test
+        hasher = hashlib.sha256(self.data.symbol.encode())
+        for column in self.own[test.lo : test.hi + HORIZON_MINUTES].columns().values():
+            hasher.update(np.ascontiguousarray(column).data)
+        return hasher.hexdigest()
+
+    def candidate(self, thresholds: Thresholds) -> Candidate:
+        """What the ledger has to know before it can count the attempt."""
+        key = {
+            "artifact": self.artifact.sha256,
+            "inputs": self.data.inputs_sha256,
+            "peers": self.data.features.peers,
+            "thresholds": thresholds.as_json(),
+            "definitions": [REPORT_SCHEMA, BATTERY_VERSION],
+        }
+        return Candidate(
+            model=self.artifact.model,
+            symbol=self.data.symbol,
+            artifact_sha256=self.artifact.sha256,
+            artifact=self.path,
+            sidecar=self.path.with_suffix(".json"),
+            test_sha256=self.test_sha256,
+            key=digest(key),
+        )
+
+
+def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Loaded:
+    artifact = load_artifact(path, expect_sha256)
+    data = load_dataset(paths, artifact.symbol)
+    check_features(artifact, data.features)
+    trained_on = artifact.record["inputs"]["inputs_sha256"]
+    if trained_on != data.inputs_sha256:
+        raise ArtifactError(
+            f"{artifact.model} was trained on other data of {artifact.symbol} ({trained_on[:8]}) than is "
+            f"stored now ({data.inputs_sha256[:8]}): its test range would not be the one it was kept from",
+            remedy=f"Train it again: `tradingai train lstm --coin {artifact.symbol}`.",
+        )
+    return _Loaded(path, artifact, data, read_candles(paths, artifact.symbol, verify=False))
+
+
+def _assess(
+    paths: HomePaths, loaded: _Loaded, thresholds: Thresholds, reporter: Reporter, clock: Clock
+) -> Assessment:
+    """Everything but the attempt: probabilities on the test range, the battery, the scores."""
+    artifact, data = loaded.artifact, loaded.data
+    test_sha256 = loaded.test_sha256
+    rng = np.random.default_rng(int(digest([artifact.sha256, test_sha256, BATTERY_VERSION])[:16], 16))
+    with reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
+        reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
+        examined = _examined(paths, loaded)
+        leakage = run_battery(examined, rng, reporter, clock)
+    subject = Subject(
+        model=artifact.model,
+        symbol=data.symbol,
+        market=data.features.market,
+        synthetic=data.features.synthetic,
+        inputs=_inputs(loaded, test_sha256, examined.probability),
+    )
+    bars = _judged(paths, loaded, examined.probability)
+    return assess(subject, bars, thresholds, leakage)
+
+
+def _examined(paths: HomePaths, loaded: _Loaded) -> Examined:
+    """The artifact with its data, and what it says on the test range."""
+    artifact, data = loaded.artifact, loaded.data
+    test = data.split.test
+    logits = predict_rows(artifact, data.values, test.lo, test.hi, data.features.first_valid)
+    return Examined(
+        artifact=artifact,
+        data=data,
+        market=_market(paths, loaded),
+        pipeline=Pipeline.of(feature_set(data.symbol, tuple(data.features.peers))),
+        rows=test.indices(),
+        probability=artifact.calibrator.probability(logits),
+    )
+
+
+def _judged(paths: HomePaths, loaded: _Loaded, probability: Floats) -> JudgedBars:
+    data, test = loaded.data, loaded.data.split.test
+    expected = _oracle(paths, data.symbol) if data.features.synthetic else None
+    return JudgedBars(
+        rows=test.indices(),
+        ts=loaded.own.ts[test.slice],
+        probability=probability,
+        labels=data.labels[test.slice],
+        close=data.close,
+        majority_up=majority_up(data.labels[data.split.train.slice]),
+        expected_return=None if expected is None else expected[test.slice],
+    )
+
+
+def _oracle(paths: HomePaths, symbol: str) -> Floats | None:
+    """What there was to learn; None when nobody kept it."""
+    try:
+        return read_oracle(paths, symbol)[1]
+    except MissingError:
+        return None
+
+
+def _market(paths: HomePaths, loaded: _Loaded) -> Market:
+    """Stored candles of the coin and its peers, with the rows that cleaning filled."""
+    symbol = loaded.data.symbol
+    candles = {symbol: loaded.own}
+    for peer in loaded.data.features.peers:
+        candles[peer] = read_candles(paths, peer)
+    filled = {name: _filled(paths, name, series) for name, series in candles.items()}
+    return Market(symbol, candles, filled, loaded.data.values, loaded.artifact.scaler.std)
+
+
+def _filled(paths: HomePaths, symbol: str, candles: Candles) -> npt.NDArray[np.bool_]:
+    flags = read_flags(paths, symbol)
+    wanted = flags.ts[(flags.mask & int(Rule.FILLED)) > 0]
+    return np.isin(candles.ts, wanted, assume_unique=True)
+
+
+def _inputs(loaded: _Loaded, test_sha256: str, probability: Floats) -> dict[str, Any]:
+    artifact, data = loaded.artifact, loaded.data
+    return {
+        "artifact_sha256": artifact.sha256,
+        "data_sha256": data.candles.sha256,
+        "peers": data.features.peers,
+        "features_sha256": data.features.sha256,
+        "definitions_sha256": data.features.definitions_sha256,
+        "features": len(data.features.names),
+        "inputs_sha256": data.inputs_sha256,
+        "test_sha256": test_sha256,
+        "predictions_sha256": hashlib.sha256(np.ascontiguousarray(probability, dtype="<f8").data).hexdigest(),
+        "split": data.split.as_dict(),
+        "provider": data.features.provider,
+        "market_seed": data.candles.seed,
+        "seed": artifact.record["seed"],
+        "threads": artifact.record["threads"],
+        "warmup": artifact.warmup.bars,
+        "battery": BATTERY_VERSION,
+    }
+
+
+def _write_report(paths: HomePaths, report: EvaluationReport) -> None:
+    write_json(report_path(paths, report), report.as_json())
+
+
+def _announce(report: EvaluationReport, reporter: Reporter) -> None:
+    for gate in report.gates:
+        reporter.emit(
+            GateDecided(
+                model=report.model,
+                version=report.version,
+                gate=gate.id,
+                passed=gate.passed,
+                detail=gate.detail,
+            )
+        )
+    reporter.emit(
+        EvaluationFinished(
+            model=report.model,
+            version=report.version,
+            accuracy=float("nan") if report.accuracy is None else report.accuracy,
+            passed=report.passed,
+            attempt=report.attempt,
+        )
+    )
+
+
+def _differing(path: str, before: Any, after: Any) -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [name for name in {**before, **after} if name not in _WORDING and not name.endswith("sha256")]
+        return [
+            found
+            for name in names
+            for found in _differing(f"{path}.{name}" if path else name, before.get(name), after.get(name))
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [found for index, (a, b) in pairs for found in _differing(f"{path}[{index}]", a, b)]
+    numbers = isinstance(before, int | float) and isinstance(after, int | float)
+    if numbers and not isinstance(before, bool) and not isinstance(after, bool):
+        same = bool(np.isclose(before, after, rtol=1e-6, atol=1e-9))
+    else:
+        same = before == after
+    return [] if same else [f"{path} is {after!r} instead of {before!r}"]

@@ -1,0 +1,1 @@
+"""The model registry: ledger, immutable versions, links to what is live."""
