@@ -1,0 +1,84 @@
+"""Everything a run of the scan loop carries from minute to minute, as one frozen value stored whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tradingai.engine.core.errors import StoreError
+from tradingai.engine.core.jsonio import plain
+from tradingai.engine.decision.orders import PaperConfig
+from tradingai.engine.decision.paper import PaperState, open_paper
+from tradingai.engine.decision.records import DecisionConfig, Side
+from tradingai.engine.decision.tiers import Tier
+from tradingai.engine.risk.costs import ExecutionCosts
+from tradingai.engine.risk.ftmo import FtmoState, open_account
+from tradingai.engine.risk.guard import GuardState, RiskConfig
+from tradingai.engine.risk.limits import RateState
+
+
+@dataclass(frozen=True, slots=True)
+class DeskConfig:
+    """All numbers that decisions, fills and the guard go by."""
+
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    paper: PaperConfig = field(default_factory=PaperConfig)
+    risk: RiskConfig = field(default_factory=RiskConfig)
+    costs: ExecutionCosts = field(default_factory=ExecutionCosts)
+
+
+@dataclass(frozen=True, slots=True)
+class TierMemory:
+    """A coin's last scored side and tier, which hysteresis holds on to."""
+
+    side: Side
+    tier: Tier | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeskState:
+    """Accounts, guard, rate counters, tiers, and the newest candle each coin decided on."""
+
+    paper: PaperState
+    ftmo: FtmoState
+    guard: GuardState
+    rates: RateState = field(default_factory=RateState)
+    tiers: Mapping[str, TierMemory] = field(default_factory=dict)
+    seen_us: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document the store keeps; floats come back bit for bit."""
+        document: dict[str, Any] = plain(asdict(self))
+        return document
+
+
+def open_desk(config: DeskConfig, at_us: int) -> DeskState:
+    """A fresh run at ``at_us``: initial balance, ACTIVE, nothing counted."""
+    balance = config.risk.initial_balance
+    return DeskState(
+        paper=open_paper(balance),
+        ftmo=open_account(balance, at_us, phase=config.risk.phase),
+        guard=GuardState(since_us=at_us),
+    )
+
+
+def desk_from_json(document: Mapping[str, Any]) -> DeskState:
+    """The inverse of :meth:`DeskState.as_json`. Raises StoreError for anything else."""
+    try:
+        return _adapter().validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise StoreError(
+            f"the stored account cannot be read: {place}: {first['msg']} ({error.error_count()} faults)",
+            remedy="Restore the database from a backup, or open a fresh account with `tradingai ftmo reset`.",
+        ) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[DeskState]:
+    return TypeAdapter(DeskState)

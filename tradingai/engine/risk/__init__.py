@@ -1,0 +1,1 @@
+"""FTMO rules, guard, rate limits and execution costs; pure, imports nothing here."""
