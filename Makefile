@@ -1,0 +1,71 @@
+# Thin aliases; everything here can also be typed as `tradingai …` or `pytest …` by hand.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+COIN ?= BTC
+EPOCHS ?= 10
+TAG ?=
+MODELS ?= lstm_BTC-USD lstm_ETH-USD lstm_BNB-USD
+TORCH_INDEX ?=
+
+PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX),)
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -c constraints.txt $(PIP_INDEX)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-all lint format train rollback-model bench clean
+
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
+		awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  PYTHON=python3.12 chooses the interpreter, TORCH_INDEX=URL another build of torch."
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "TradingAI needs Python 3.11 or newer: make run PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV). To download: about 120 MB of packages, and torch on top of that:"
+	@echo "  180 MB for a CPU build; PyPI's own build for Linux on x86-64 brings CUDA libraries, 2 to 3 GB."
+	@echo "  For the small one there: make run TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.installed
+	@echo "Installing the test tools into $(VENV): about 50 MB to download."
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## set up .venv (the other targets do it when it is missing)
+
+run: $(VENV)/.installed ## set up, then the console; without a terminal the quick workload, headless
+	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/tradingai; else exec $(BIN)/tradingai pipeline --workload quick; fi
+
+test: lint ## linters, types, layer contracts and all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint ## the slow tests as well: full markets, three seeds, kill -9 in every stage
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev ## let ruff fix what it can
+	$(BIN)/ruff check --fix .
+
+train: $(VENV)/.installed ## make train COIN=BTC EPOCHS=10
+	$(BIN)/tradingai train lstm --coin $(COIN) --epochs $(EPOCHS)
+
+rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0 [MODELS="lstm_BTC-USD …"]
+	@test -n "$(TAG)" || { echo "name the version: make rollback-model TAG=v1.0.0" >&2; exit 2; }
+	@for model in $(MODELS); do $(BIN)/tradingai models rollback $$model --to $(TAG) || exit $$?; done
+
+bench: $(VENV)/.installed-dev ## the benchmarks' tables
+	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit $$?; done
+
+clean: ## remove .venv and caches; homes, data and models are left alone
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build

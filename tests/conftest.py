@@ -1,0 +1,48 @@
+"""Fixtures every kind of test may use."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.command_line import tradingai
+
+
+@dataclass(frozen=True)
+class GoldenHome:
+    """A home after the quick workload on ``cycles``; nobody changes it."""
+
+    path: Path
+    document: dict[str, Any]
+    """What ``pipeline --json`` said."""
+    progress: str
+    """What it printed to stderr."""
+
+
+@pytest.fixture(scope="session")
+def golden_home(tmp_path_factory) -> GoldenHome:
+    """Built once per session by the command an operator would type."""
+    home = tmp_path_factory.mktemp("golden") / "home"
+    done = tradingai(home, "pipeline", "--workload", "quick", "--json", timeout=900)
+    assert done.status == 0, f"{done.err}\n{done.out}"
+    return GoldenHome(home, done.document, done.err)
+
+
+@pytest.fixture
+def golden_copy(golden_home, tmp_path) -> Path:
+    """A copy of the golden home to change. Large immutable files are shared by hard links."""
+    target = tmp_path / "home"
+    shutil.copytree(golden_home.path, target, symlinks=True, copy_function=_link_or_copy)
+    target.chmod(0o700)
+    return target
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    """Arrays, Parquet files and artifacts are only ever replaced, never written into; the rest is copied."""
+    if Path(source).suffix in {".npy", ".parquet", ".pt"}:
+        os.link(source, target)
+        return target
+    return shutil.copy2(source, target)

@@ -1,0 +1,24 @@
+"""The table of commands, in the order ``tradingai --help`` shows them."""
+
+from __future__ import annotations
+
+from tradingai.cli.lazy import LazyCommand, LazyGroup
+
+COMMANDS = (
+    LazyCommand("pipeline", "Everything from candles to promoted models; skips what is done."),
+    LazyCommand("status", "Where the pipeline stands and what to do next."),
+    LazyCommand("doctor", "What is wrong with this home, and what to do about it."),
+    LazyCommand("backup", "Save database, registry and promoted versions to one file."),
+    LazyCommand("restore", "Bring a backup back into a home."),
+    LazyCommand("data", "Candles: generate, import, list, quality."),
+    LazyCommand("features", "Features: build, list, check."),
+    LazyCommand("train", "Train models; continues from a checkpoint when there is one."),
+    LazyCommand("evaluate", "Metrics, leakage checks and gates; exit 3 when a gate refuses."),
+    LazyCommand("models", "The registry: list, show, promote, rollback, verify, history."),
+)
+
+
+class RootGroup(LazyGroup):
+    """The ``tradingai`` command."""
+
+    entries = COMMANDS

@@ -1,0 +1,32 @@
+"""The console: opened by ``tradingai`` in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradingai.cli.context import Invocation
+
+
+def run_console(call: Invocation) -> int:
+    """Show the console until the operator leaves; returns the exit status.
+
+    Raises what kept the home from being opened, once the terminal is its own again.
+    """
+    from tradingai.app import ConsoleApp
+    from tradingai.engine.core.clock import RealClock
+    from tradingai.screens.live import LiveEngine
+    from tradingai.screens.memory import recall
+
+    clock = RealClock()
+
+    def opener() -> Any:
+        from tradingai.bootstrap import open_engine
+
+        return open_engine(call.home, read_only=call.read_only, clock=clock, surface="console")
+
+    engine = LiveEngine(opener, clock, read_only=call.read_only)
+    app = ConsoleApp(engine, clock, root=call.home, memory=recall(call.home))
+    status = app.run(mouse=not call.no_mouse)
+    if app.failure is not None:
+        raise app.failure
+    return status or app.return_code or 0

@@ -1,0 +1,131 @@
+"""``tradingai pipeline``: everything from candles to promoted models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradingai.cli.context import JsonFlag, writing
+from tradingai.cli.output import count, duration, moment, percent, table, write_json, write_line
+from tradingai.engine.core.errors import GateRefusedError
+from tradingai.engine.core.symbols import parse_market
+
+if TYPE_CHECKING:
+    from tradingai.engine.pipeline.plan import PipelineResult
+
+app = typer.Typer(rich_markup_mode=None)
+
+WorkloadOption = Annotated[str, typer.Option("--workload", help="quick (120 days) or full (since 2020).")]
+MarketOption = Annotated[
+    str | None, typer.Option("--market", help="cycles, null, weak or drift; default: the settings'.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Of market and training; default: the settings'.")
+]
+ModelsOption = Annotated[str, typer.Option("--models", help="Kinds of models, comma-separated.")]
+
+
+@app.command()
+def pipeline(
+    ctx: typer.Context,
+    *,
+    workload: WorkloadOption = "quick",
+    market: MarketOption = None,
+    seed: SeedOption = None,
+    models: ModelsOption = "lstm",
+    as_json: JsonFlag = False,
+) -> int:
+    """Candles, features, training, evaluation, gates, promotion; skips steps whose inputs are unchanged.
+
+    Runs to its end and exits 3 when a gate refused a model.
+    """
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.pipeline.plan import PipelineRequest, parse_models, parse_workload
+    from tradingai.engine.pipeline.run import Pipeline
+
+    chosen = parse_workload(workload)
+    parse_models(models)
+    preset = None if market is None else parse_market(market)
+
+    async def body(current: Work) -> PipelineResult:
+        settings = current.settings
+        request = PipelineRequest(
+            workload=chosen,
+            market=preset or settings.synthetic_market,
+            seed=settings.synthetic_seed if seed is None else seed,
+            symbols=settings.symbols,
+        )
+        engine = current.engine
+        steps = Pipeline(engine, engine.paths, settings, engine.clock, current.hear)
+        current.on_stop = steps.stop
+        return await steps.run(request)
+
+    result = work(writing(ctx), body)
+    if as_json:
+        write_json(result.as_json())
+    else:
+        show_result(result)
+    return 0 if result.passed else GateRefusedError.exit_status
+
+
+def show_result(result: PipelineResult) -> None:
+    """The table a run ends with."""
+    from tradingai.cli.report import oracle_share
+
+    request = result.request
+    span = f"{moment(request.workload.start)} to {moment(request.workload.end)}"
+    size = f"{count(request.workload.minutes)} candles a coin"
+    write_line(f"Synthetic market {request.market}, seed {request.seed}: {size}, {span}")
+    write_line()
+    show_models(result)
+    write_line()
+    show_verdicts(result)
+    write_line()
+    learnable = ", ".join(f"{item.report.symbol} {oracle_share(item.report)}" for item in result.models)
+    write_line(f"What there was to learn (oracle on the same bars): {learnable}")
+    write_line(closing_line(result))
+
+
+def show_models(result: PipelineResult) -> None:
+    """Accuracy, interval, baselines and tier MAE of every model."""
+    from tradingai.cli.report import interval
+
+    names = [item.name for item in result.models[0].report.baselines]
+    titles = [name.replace("_", " ") for name in names]
+    headers = ("model", "version", "accuracy", "95 % interval", *titles, "tier MAE", "state")
+    rows = []
+    for outcome in result.models:
+        report = outcome.report
+        baselines = [percent(item.accuracy) for item in report.baselines]
+        rows.append(
+            (report.model, report.version, percent(report.accuracy), interval(report.accuracy_ci, percent),
+             *baselines, percent(report.tier_mae), outcome.detail)
+        )  # fmt: skip
+    write_line(table(headers, rows, right=("accuracy", "tier MAE", *headers[4:-2])))
+
+
+def show_verdicts(result: PipelineResult) -> None:
+    """Every gate of every model: the verdict and the value, and below what a refusal would take to pass."""
+    from tradingai.cli.report import gate_cell, gate_condition, show_gates
+
+    reports = [outcome.report for outcome in result.models]
+    rows = [
+        (gates[0].id, gate_condition(gates), *(gate_cell(gate) for gate in gates))
+        for gates in zip(*(report.gates for report in reports), strict=True)
+    ]
+    write_line(table(("gate", "passes when", *(report.model for report in reports)), rows))
+    for report in reports:
+        if not report.passed:
+            write_line()
+            write_line(f"{report.model} {report.version} was refused:")
+            show_gates([gate for gate in report.gates if not gate.passed])
+
+
+def closing_line(result: PipelineResult) -> str:
+    """What was done and how long it took."""
+    if result.all_done_before:
+        return f"All {result.steps} steps were done already; nothing has changed since."
+    live = sum(outcome.promotion in {"promoted", "live"} for outcome in result.models)
+    done = f"{result.steps - result.skipped} of {result.steps} steps done now in {duration(result.seconds)}"
+    return f"{live} of {len(result.models)} models live; {done}."

@@ -1,0 +1,114 @@
+"""An evaluation report as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tradingai.cli.output import count, moment, percent, table, write_line
+from tradingai.engine.core.report import EvaluationReport, GateResult, Interval
+
+
+def show_report(report: EvaluationReport) -> None:
+    """Everything an operator judges one model by."""
+    origin = f"synthetic market {report.market}" if report.synthetic else "real candles"
+    write_line(f"{report.model} {report.version} on {report.symbol}, {origin}")
+    write_line(
+        f"Test range {moment(report.start)} to {moment(report.end)}: {count(report.n)} labelled bars "
+        f"on {report.days} days; attempt {report.attempt} on this data"
+    )
+    write_line(f"Accuracy {accuracy(report)}; log loss {number(report.log_loss)}, "
+               f"Brier {number(report.brier)}, ECE {percent(report.ece)}")  # fmt: skip
+    write_line(oracle(report))
+    write_line()
+    show_baselines(report)
+    show_tiers(report)
+    show_gates(report.gates)
+    verdict = "PASSED" if report.passed else "REFUSED"
+    write_line(f"Verdict: {verdict}" + (" (EXPLORATORY: cannot be promoted)" if report.exploratory else ""))
+
+
+def show_baselines(report: EvaluationReport) -> None:
+    """The naive rules on the same bars."""
+    rows = [
+        (item.name.replace("_", " "), percent(item.accuracy), points(item.difference),
+         interval(item.interval, points))
+        for item in report.baselines
+    ]  # fmt: skip
+    headers = ("baseline", "accuracy", "model is better by", f"{100 * (1 - report.alpha):.4g} % interval")
+    write_line(table(headers, rows, right=headers[1:3]))
+    write_line()
+
+
+def show_tiers(report: EvaluationReport) -> None:
+    """Confidence against hits."""
+    rows = [
+        (f"{item.name} [{item.lo:.2f}, {item.hi:.2f})", count(item.n), count(item.non_overlapping),
+         percent(item.confidence), percent(item.hit_rate), points(item.gap),
+         "yes" if item.counts else "too few")
+        for item in report.tiers
+    ]  # fmt: skip
+    headers = ("tier", "bars", "apart", "confidence", "hits", "gap", "counts")
+    write_line(table(headers, rows, right=headers[1:6]))
+    write_line(f"Tier MAE {percent(report.tier_mae)}")
+    write_line()
+
+
+def show_gates(gates: Sequence[GateResult]) -> None:
+    """Every gate: value, threshold, what it looked at, and what would have to change."""
+    for gate in gates:
+        verdict = "passed " if gate.passed else "REFUSED"
+        write_line(f"{verdict}  {gate.id:<12}  {gate.detail}")
+        if gate.to_pass:
+            write_line(f"{'':<9}{'':<12}  → {gate.to_pass}")
+
+
+def accuracy(report: EvaluationReport) -> str:
+    """``75.1 % [74.2 %, 76.0 %]``."""
+    return f"{percent(report.accuracy)} {interval(report.accuracy_ci, percent)}"
+
+
+def oracle(report: EvaluationReport) -> str:
+    """What there was to learn."""
+    if report.oracle is None:
+        return "Oracle: none, nobody knows what there was to learn in a real market"
+    return f"Oracle (what there was to learn): {oracle_share(report)} of {count(report.oracle.n)} bars"
+
+
+def oracle_share(report: EvaluationReport) -> str:
+    """How often the market's own expectation was right."""
+    return percent(report.oracle.accuracy if report.oracle else None)
+
+
+def gate_condition(gates: Sequence[GateResult]) -> str:
+    """What passes; the same gate of several models may have looked at different measures."""
+    measures = " or ".join(dict.fromkeys(gate.measure for gate in gates))
+    return f"{measures} {gates[0].comparison} {gate_value(gates[0], gates[0].threshold)}"
+
+
+def gate_cell(gate: GateResult) -> str:
+    """``passed 71.8 %``."""
+    return f"{'passed' if gate.passed else 'REFUSED'} {gate_value(gate, gate.value)}"
+
+
+def gate_value(gate: GateResult, value: float | None) -> str:
+    """A gate's value or threshold in its own unit."""
+    if value is None:
+        return "–"
+    return percent(value) if gate.unit == "fraction" else f"{value:,.0f}"
+
+
+def interval(item: Interval, text: Callable[[float], str]) -> str:
+    """``[lo, hi]`` in the form of ``text``, or why there is none."""
+    if item.lo is None or item.hi is None:
+        return f"(no interval: {item.reason})"
+    return f"[{text(item.lo)}, {text(item.hi)}]"
+
+
+def points(value: float | None) -> str:
+    """A difference of fractions in percentage points."""
+    return "–" if value is None else f"{100 * value:+.1f} pt"
+
+
+def number(value: float | None) -> str:
+    """Four digits after the point."""
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,136 @@
+"""What a pipeline is asked for, and what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.jsonio import plain
+from tradingai.engine.core.report import EvaluationReport
+from tradingai.engine.core.symbols import Market, lstm_name
+
+LAST_CANDLE: Final = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
+"""Open time of the last candle of both workloads: fixed, so that a second run finds its work done."""
+MODEL_KINDS: Final = ("lstm",)
+"""What ``--models`` may name."""
+STEPS_PER_COIN: Final = 4
+"""Candles, features, training, evaluation."""
+
+Promotion = Literal["promoted", "live", "refused", "held"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A range of candles, both ends included."""
+
+    name: str
+    start: datetime
+    end: datetime = LAST_CANDLE
+
+    @property
+    def minutes(self) -> int:
+        """Candles a coin."""
+        return int((self.end - self.start) / timedelta(minutes=1)) + 1
+
+
+WORKLOADS: Final = {
+    "quick": Workload("quick", LAST_CANDLE - timedelta(days=120) + timedelta(minutes=1)),
+    "full": Workload("full", datetime(2020, 1, 1, tzinfo=UTC)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRequest:
+    """What to run the pipeline on."""
+
+    workload: Workload
+    market: Market
+    seed: int
+    """Of the market and of training."""
+    symbols: tuple[str, ...]
+    epochs: int = 10
+    why: str = "pipeline"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models it brings to a verdict."""
+        return tuple(lstm_name(symbol) for symbol in self.symbols)
+
+    def peers(self, symbol: str) -> tuple[str, ...]:
+        """The coins whose candles a coin's features look at."""
+        return tuple(other for other in self.symbols if other != symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutcome:
+    """What became of one model: its evaluation, and whether it is live now."""
+
+    report: EvaluationReport
+    promotion: Promotion
+    detail: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The evaluation's document with ``promotion`` and ``promotion_detail``."""
+        return {**self.report.as_json(), "promotion": self.promotion, "promotion_detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResult:
+    """A pipeline that ran to its end."""
+
+    request: PipelineRequest
+    models: tuple[ModelOutcome, ...]
+    steps: int
+    skipped: int
+    """Steps that found their work done."""
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Every gate of every model passed."""
+        return all(outcome.report.passed for outcome in self.models)
+
+    @property
+    def all_done_before(self) -> bool:
+        """Nothing had to be done."""
+        return self.skipped == self.steps and all(model.promotion != "promoted" for model in self.models)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of ``pipeline --json``."""
+        request = self.request
+        document: dict[str, Any] = plain(
+            {
+                "workload": request.workload.name,
+                "start": request.workload.start,
+                "end": request.workload.end,
+                "market": request.market,
+                "seed": request.seed,
+                "symbols": request.symbols,
+                "models": [outcome.as_json() for outcome in self.models],
+                "passed": self.passed,
+                "steps": self.steps,
+                "skipped": self.skipped,
+                "seconds": self.seconds,
+            }
+        )
+        return document
+
+
+def parse_workload(text: str) -> Workload:
+    """A workload by name. Raises UsageError naming them."""
+    if text not in WORKLOADS:
+        raise UsageError(f"unknown workload {text!r}", remedy=f"Choose one of {', '.join(WORKLOADS)}.")
+    return WORKLOADS[text]
+
+
+def parse_models(text: str) -> tuple[str, ...]:
+    """Kinds of models, comma-separated. Raises UsageError naming those there are."""
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names:
+        if name not in MODEL_KINDS:
+            raise UsageError(f"unknown model {name!r}", remedy=f"There is: {', '.join(MODEL_KINDS)}.")
+    if not names:
+        raise UsageError("no model named", remedy=f"Name at least one of {', '.join(MODEL_KINDS)}.")
+    return names

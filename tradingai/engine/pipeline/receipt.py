@@ -1,0 +1,101 @@
+"""``reports/pipeline.json``: what the last whole run was asked for, what code did it, and what it left.
+
+Every step finds out for itself, from hashes of all its values, whether it has anything to do; for twelve
+steps that takes a while. Whoever asks for the very same again, with the same code and with files nobody has
+touched since, gets the answer from here. Anything but a full match means only that the steps are asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import tradingai
+from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.files import read_json, write_json
+from tradingai.engine.core.jsonio import plain
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.report import EvaluationReport
+from tradingai.engine.core.settings import Settings
+from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.pipeline.plan import PipelineRequest
+from tradingai.engine.registry.registry import Registry
+
+NAME: Final = "pipeline.json"
+_DECIDING: Final = ("torch", "numpy", "polars", "scipy")
+"""Packages whose version may change a value."""
+
+
+def write_receipt(
+    paths: HomePaths, request: PipelineRequest, settings: Settings, reports: tuple[EvaluationReport, ...]
+) -> None:
+    """Note that ``request`` was carried out with these ``reports``."""
+    document = {
+        **_question(request, settings),
+        "files": _files(paths, request),
+        "versions": {report.model: report.version for report in reports},
+    }
+    write_json(paths.reports / NAME, document)
+
+
+def recall(
+    paths: HomePaths, request: PipelineRequest, settings: Settings, registry: Registry
+) -> tuple[EvaluationReport, ...] | None:
+    """The reports of exactly this request when nothing has changed since, else None."""
+    try:
+        document = read_json(paths.reports / NAME)
+        question = plain(_question(request, settings))
+        if {name: document.get(name) for name in question} != question:
+            return None
+        if document["files"] != plain(_files(paths, request)):
+            return None
+        return tuple(registry.certificate(model, document["versions"][model]) for model in request.models)
+    except (TradingAIError, OSError, AttributeError, KeyError, TypeError):
+        return None
+
+
+def _question(request: PipelineRequest, settings: Settings) -> dict[str, Any]:
+    """Everything the result depends on."""
+    return {
+        "start": request.workload.start,
+        "end": request.workload.end,
+        "market": request.market,
+        "seed": request.seed,
+        "symbols": request.symbols,
+        "epochs": request.epochs,
+        "threads": settings.job_threads,
+        "confidence_threshold": settings.confidence_threshold,
+        "packages": {name: version(name) for name in _DECIDING},
+        "code_sha256": code_sha256(),
+    }
+
+
+def code_sha256() -> str:
+    """Hash of every source file of the engine."""
+    root = Path(tradingai.__file__).parent / "engine"
+    hasher = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        content = file.read_bytes()
+        hasher.update(f"{file.relative_to(root)} {len(content)}\n".encode())
+        hasher.update(content)
+    return hasher.hexdigest()
+
+
+def _files(paths: HomePaths, request: PipelineRequest) -> dict[str, list[int]]:
+    """Size and time of last change of every file the steps left. Raises OSError for a missing one."""
+    found = {}
+    for file in _left_by(paths, request):
+        state = file.stat()
+        found[str(file.relative_to(paths.root))] = [state.st_size, state.st_mtime_ns]
+    return found
+
+
+def _left_by(paths: HomePaths, request: PipelineRequest) -> Iterator[Path]:
+    for symbol in request.symbols:
+        for folder in (paths.candles / symbol, paths.oracle / symbol, paths.features / symbol):
+            yield from sorted(folder.iterdir())
+        best = paths.checkpoints / f"{lstm_name(symbol)}_best.pt"
+        yield from (best, best.with_suffix(".json"))

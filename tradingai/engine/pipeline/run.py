@@ -1,0 +1,175 @@
+"""The pipeline: candles, features, training, evaluation and gates, promotion; as jobs of an engine.
+
+Every step asks its job, and the job finds out whether its inputs have changed. Candles of all coins come
+before features (a coin's features look at the others), then each coin goes on by itself. Whoever is killed
+in between leaves finished steps behind, and the same call goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.commands import (
+    BuildFeatures,
+    Command,
+    Evaluate,
+    GenerateCandles,
+    JobCommand,
+    Promote,
+    StartTraining,
+)
+from tradingai.engine.core.errors import InterruptedRunError
+from tradingai.engine.core.ledger import read_ledger
+from tradingai.engine.core.locks import FileLock
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.report import EvaluationReport
+from tradingai.engine.core.settings import Settings
+from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.jobs.spec import JobResult, OnUpdate
+from tradingai.engine.pipeline.plan import STEPS_PER_COIN, ModelOutcome, PipelineRequest, PipelineResult
+from tradingai.engine.pipeline.receipt import recall, write_receipt
+from tradingai.engine.registry.registry import Registry
+
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """What carries out commands: the engine."""
+
+    def issue(self) -> Any:
+        """Who, where and when, for a new command."""
+        ...
+
+    async def run(self, command: JobCommand, on_update: OnUpdate | None = None) -> JobResult:
+        """Carry out a job's command and wait for its end."""
+        ...
+
+    async def execute(self, command: Command, on_update: OnUpdate | None = None) -> Mapping[str, Any]:
+        """Carry out another command."""
+        ...
+
+
+class Pipeline:
+    """Runs one request on one home. Use it once."""
+
+    def __init__(
+        self, engine: Executor, paths: HomePaths, settings: Settings, clock: Clock, on_update: OnUpdate
+    ) -> None:
+        """``on_update`` hears what the jobs say, as the engine's own does."""
+        self._engine = engine
+        self._paths = paths
+        self._settings = settings
+        self._clock = clock
+        self._on_update = on_update
+        self._results: list[JobResult] = []
+        self._stop_reason = ""
+
+    def stop(self, reason: str) -> None:
+        """Start no further job; whoever runs the jobs stops those that run."""
+        self._stop_reason = self._stop_reason or reason
+
+    async def run(self, request: PipelineRequest) -> PipelineResult:
+        """Bring every model of ``request`` to its verdict; promote those that pass.
+
+        Raises LockHeldError naming the owner when another pipeline works in this home, InterruptedRunError
+        after :meth:`stop`, and whatever a job raised after the steps that do not depend on it have ended.
+        """
+        begun = self._clock.monotonic()
+        lock = FileLock(
+            self._paths.locks / "pipeline",
+            command=f"pipeline --workload {request.workload.name}",
+            clock=self._clock,
+            subject="the pipeline",
+            remedy="Wait until it has finished (`tradingai status` shows how far it is), or stop it.",
+        )
+        with lock:
+            registry = Registry(self._paths, self._clock, who="engine, pipeline")
+            reports = await asyncio.to_thread(recall, self._paths, request, self._settings, registry)
+            if reports is not None:
+                models = [await self._promote(report, request.why) for report in reports]
+                steps = skipped = STEPS_PER_COIN * len(request.symbols)
+            else:
+                models = list(await self._all_steps(request))
+                steps, skipped = len(self._results), sum(result.skipped for result in self._results)
+                write_receipt(self._paths, request, self._settings, tuple(item.report for item in models))
+        return PipelineResult(request, tuple(models), steps, skipped, self._clock.monotonic() - begun)
+
+    async def _all_steps(self, request: PipelineRequest) -> Sequence[ModelOutcome]:
+        await _together(self._candles(request, symbol) for symbol in request.symbols)
+        await _together(self._features(request, symbol) for symbol in request.symbols)
+        return await _together(self._model(request, symbol) for symbol in request.symbols)
+
+    async def _candles(self, request: PipelineRequest, symbol: str) -> None:
+        await self._job(
+            GenerateCandles(
+                **self._engine.issue(),
+                symbol=symbol,
+                market=request.market,
+                seed=request.seed,
+                start=request.workload.start,
+                end=request.workload.end,
+            )
+        )
+
+    async def _features(self, request: PipelineRequest, symbol: str) -> None:
+        peers = request.peers(symbol)
+        await self._job(BuildFeatures(**self._engine.issue(), symbol=symbol, peers=peers))
+
+    async def _model(self, request: PipelineRequest, symbol: str) -> ModelOutcome:
+        model = lstm_name(symbol)
+        training = StartTraining(
+            **self._engine.issue(),
+            symbol=symbol,
+            epochs=request.epochs,
+            seed=request.seed,
+            replace_unfinished=True,
+        )
+        await self._job(training)
+        result = await self._job(Evaluate(**self._engine.issue(), model=model))
+        report = EvaluationReport.from_json(result.result["report"])
+        return await self._promote(report, request.why)
+
+    async def _promote(self, report: EvaluationReport, why: str) -> ModelOutcome:
+        """Make a version that passed live, unless it is, or an operator has taken it back."""
+        model, version = report.model, report.version
+        if not report.promotable:
+            refused = ", ".join(gate.id for gate in report.gates if not gate.passed)
+            return ModelOutcome(report, "refused", f"refused by {refused}")
+        changes = read_ledger(self._paths.ledger).promotions(model)
+        newest = changes[-1] if changes else None
+        if newest is not None and newest.version == version:
+            return ModelOutcome(report, "live", f"{version} is live")
+        if newest is not None and newest.kind == "rolled_back" and newest.details["previous"] == version:
+            detail = (
+                f"{version} passed, but was rolled back to {newest.version} by {newest.who}; "
+                f"`tradingai models promote {model} --version {version}` makes it live again"
+            )
+            return ModelOutcome(report, "held", detail)
+        await self._engine.execute(Promote(**self._engine.issue(), model=model, version=version, why=why))
+        return ModelOutcome(report, "promoted", f"{version} is live")
+
+    async def _job(self, command: JobCommand) -> JobResult:
+        self._check_stop()
+        result = await self._engine.run(command, self._on_update)
+        self._results.append(result)
+        return result
+
+    def _check_stop(self) -> None:
+        if self._stop_reason:
+            raise InterruptedRunError(
+                f"the pipeline was stopped: {self._stop_reason}",
+                remedy="Finished steps are kept; the same command goes on from there.",
+            )
+
+
+async def _together(steps: Iterable[Awaitable[T]]) -> Sequence[T]:
+    """Await all; when all have ended raise the first failure, if there was one."""
+    results: list[T] = []
+    for item in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(item, BaseException):
+            raise item
+        results.append(item)
+    return results
