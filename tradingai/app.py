@@ -1,0 +1,328 @@
+"""The console: ten screens over one engine. It holds no state of its own but where the operator stands."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.timer import Timer
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.commands import CancelJob, Command
+from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.files import write_atomic
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventsView, EventView
+from tradingai.screens.base import ConsoleScreen
+from tradingai.screens.dialog import Dialog
+from tradingai.screens.memory import Memory, remember
+from tradingai.screens.palette import Entry, Palette
+from tradingai.screens.port import ConsoleEngine, Host
+from tradingai.widgets.footer import face
+from tradingai.widgets.header import MODE_BY_ID, MODES
+from tradingai.widgets.line import Span, line
+from tradingai.widgets.palette import DARK, DARK_THEME, LIGHT_THEME, PALETTES, css_variables, theme
+from tradingai.widgets.section import Table
+from tradingai.widgets.signs import glyphs_for
+
+POLL_S: Final = 0.25
+TICK_S: Final = 1.0
+TOAST_S: Final = 5.0
+NOTES_KEPT: Final = 200
+SCREEN_CLASSES: Final[Mapping[str, str]] = {mode.id: f"{mode.id.title()}Screen" for mode in MODES}
+
+
+def _screen(mode: str) -> Screen[Any]:
+    """The screen of a mode; its module is imported when it is first needed."""
+    module = import_module(f"tradingai.screens.{mode}")
+    screen: Screen[Any] = getattr(module, SCREEN_CLASSES[mode])()
+    return screen
+
+
+class ConsoleApp(App[int]):
+    """Polls the engine four times a second and hands the visible screen one frozen snapshot."""
+
+    TITLE = "TradingAI"
+    CSS_PATH: ClassVar[Any] = "app.tcss"
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
+    ALLOW_SELECT: ClassVar[bool] = False
+    MODES: ClassVar[Any] = {mode.id: partial(_screen, mode.id) for mode in MODES}
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", "quit", show=False, priority=True)]
+
+    def __init__(self, engine: ConsoleEngine, clock: Clock, *, root: Path, memory: Memory | None = None) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.root = root
+        self.memory = memory or Memory()
+        self.coin = ""
+        self.model = ""
+        self.notes: deque[EventView] = deque(maxlen=NOTES_KEPT)
+        self.glyphs = glyphs_for(
+            getattr(sys.stdout, "encoding", None), os.environ.get("TERM", ""), os.environ.get("TRADINGAI_GLYPHS", "")
+        )
+        self._seen = -1
+        self._leaving = False
+        self.failure: TradingAIError | None = None
+        """Why the home could not be opened; the caller prints it when the screen is its own again."""
+        self._toast_timer: Timer | None = None
+        super().__init__()
+        self.animation_level = "none"
+        for name in PALETTES:
+            self.register_theme(theme(name))
+        self.theme = self.memory.theme if self.memory.theme in PALETTES else DARK_THEME
+        self._snapshot = ConsoleSnapshot(now=clock.now(), home=str(root), settled=False)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The palette's variables, so that style sheets can be parsed before a theme is chosen."""
+        return css_variables(DARK)
+
+    # ------------------------------------------------------------------ life
+
+    async def on_mount(self) -> None:
+        """Show the remembered screen at once, then open the home behind it."""
+        await self.switch_mode(self.memory.screen if self.memory.screen in MODE_BY_ID else "overview")
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._terminal_closed)
+        self.run_worker(self._open(), name="open", group="engine")
+        self.set_interval(POLL_S, self._poll, name="poll")
+        self.set_interval(TICK_S, self._tick, name="tick")
+
+    async def _open(self) -> None:
+        try:
+            await self.engine.start()
+        except TradingAIError as error:
+            self.failure = error
+            self.exit(error.exit_status)
+            return
+        self._poll()
+
+    async def on_unmount(self) -> None:
+        """Remember where the operator was, and let the engine go."""
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        if not self.engine.read_only:
+            screen = self.current_mode if self.current_mode in MODE_BY_ID else "overview"
+            remember(self.root, Memory(screen, self.theme))
+        await self.engine.close()
+
+    def _terminal_closed(self) -> None:
+        """SIGHUP: nobody is there to be asked. Jobs stop at their checkpoints and are offered for resume."""
+        self.run_worker(self._stop(), name="stop", group="engine")
+
+    async def _stop(self) -> None:
+        if not self._leaving:
+            self._leaving = True
+            await self.engine.close()
+        self.exit(0)
+
+    # ------------------------------------------------------------------ pictures
+
+    @property
+    def snapshot(self) -> ConsoleSnapshot:
+        """What is shown now: the engine's picture and this console's own messages among the events."""
+        return self._snapshot
+
+    def _poll(self) -> None:
+        for text, level in self.engine.take_messages():
+            self.say(text, level)
+        version = self.engine.version()
+        if version == self._seen:
+            return
+        self._seen = version
+        self._take()
+        screen = self._console_screen()
+        if screen is not None:
+            screen.paint()
+
+    def _take(self) -> None:
+        snapshot = self.engine.snapshot()
+        if self.notes:
+            rows = sorted((*snapshot.events.rows, *self.notes), key=lambda event: event.at)
+            snapshot = replace(snapshot, events=_with_rows(snapshot.events, tuple(rows)))
+        self._snapshot = snapshot
+
+    def _tick(self) -> None:
+        """Once a second: the clock and the ages; while a job runs, its screen too."""
+        self._take()
+        screen = self._console_screen()
+        if screen is None:
+            return
+        if self._snapshot.running_jobs:
+            screen.paint()
+        else:
+            screen.paint_header(self._snapshot)
+
+    def _console_screen(self) -> ConsoleScreen | None:
+        return self.screen if isinstance(self.screen, ConsoleScreen) else None
+
+    # ------------------------------------------------------------------ what screens ask for
+
+    async def go(self, mode: str) -> None:
+        """Switch to another screen."""
+        if mode != self.current_mode:
+            await self.switch_mode(mode)
+
+    def say(self, text: str, level: str = "info") -> None:
+        """A line above the footer for a few seconds, and an entry of the log for good."""
+        event = EventView(-1, self.clock.now(), "MessageShown", level, text, "warn" if level != "info" else "")
+        if self.engine.read_only:
+            self.notes.append(event)
+        else:
+            self.run_worker(self._note(event), name="note", group="note")
+        self._take()
+        screen = self._console_screen()
+        if screen is not None:
+            marked = level != "info"
+            mark = Span("! ", "orange+b") if marked else Span("● ", "blue")
+            screen.show_toast(line(mark, Span(text[: max(20, self.size.width - 8)], "strong" if marked else "text")))
+            if self._toast_timer is not None:
+                self._toast_timer.stop()
+            self._toast_timer = self.set_timer(TOAST_S, self._hide_toast, name="toast")
+
+    async def _note(self, event: EventView) -> None:
+        try:
+            await self.engine.note(event.text, event.level)
+        except TradingAIError:
+            self.notes.append(event)
+
+    def _hide_toast(self) -> None:
+        for screen in self._all_console_screens():
+            screen.show_toast(None)
+
+    def _all_console_screens(self) -> list[ConsoleScreen]:
+        stacks = self._screen_stacks.values()
+        return [screen for stack in stacks for screen in stack if isinstance(screen, ConsoleScreen)]
+
+    def order(self, *commands: Command) -> None:
+        """Send commands; their receipt becomes a toast."""
+        self.run_worker(self._order(commands), name="order", group="order")
+
+    async def _order(self, commands: Sequence[Command]) -> None:
+        receipt = await self.engine.send(*commands)
+        text = f"{receipt.message} {receipt.remedy}".strip()
+        self.say(text, "info" if receipt.accepted else "warning")
+        self._poll()
+
+    def ask(self, dialog: Dialog, answer: Callable[[dict[str, str]], object]) -> None:
+        """Show a dialog over the page; ``answer`` gets its values unless the operator left it."""
+        screen = self._console_screen()
+        if screen is not None:
+            screen.paint(dimmed=True)
+
+        def answered(values: Mapping[str, str] | None) -> None:
+            below = self._console_screen()
+            if below is not None:
+                below.paint(dimmed=False)
+            if values is not None:
+                answer(dict(values))
+
+        self.push_screen(dialog, answered)
+
+    def export(self, mode: str, table: Table) -> None:
+        """Write a section's rows as CSV below ``reports/console`` and say where."""
+        if self.engine.read_only:
+            self.say("Read-only: nothing is written. y copies a row instead.", "warning")
+            return
+        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        path = self.root / "reports" / "console" / f"{mode}-{table.id}-{stamp}.csv"
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(table.heads)
+        writer.writerows(row.plain for row in table.rows)
+        try:
+            write_atomic(path, lambda stream: stream.write(text.getvalue().encode()))
+        except TradingAIError as error:
+            self.say(f"{error.message}. {error.remedy}", "error")
+            return
+        self.say(f"{len(table.rows)} rows in {path.relative_to(self.root)}")
+
+    def cancel_job(self, screen: ConsoleScreen) -> None:
+        """Stop the job under the cursor, or this screen's running one, or the only one, after a question."""
+        job = screen.job_to_cancel(self._snapshot)
+        if job is None:
+            return
+        dialog = Dialog(
+            f"Cancel {job.title}",
+            ["It stops at its next safe point. What is finished is kept, and it can be resumed from there."],
+            verb="cancel the job",
+            keep="let it run",
+        )
+        self.ask(dialog, lambda _: self.order(CancelJob(**self.engine.issue(), job_id=job.id)))
+
+    def open_palette(self, screen: ConsoleScreen) -> None:
+        """All keys of this screen, every screen, and what works everywhere."""
+        keys = screen.current.keys if screen.current else ()
+        entries = [Entry(f"{item.help}", face(item.key), item.action) for item in keys]
+        entries += [Entry(f"Go to {mode.title}", mode.key, f"screen:{mode.id}") for mode in MODES]
+        entries += [
+            Entry("Filter the rows", "/", "filter"),
+            Entry("Sort the rows", "s", "sort"),
+            Entry("Copy the row", "y", "copy"),
+            Entry("Export the rows as CSV", "e", "export"),
+            Entry("Cancel a running job", "x", "cancel"),
+            Entry("Light or dark theme", "^t", "theme"),
+            Entry("Keys of this screen", "?", "help"),
+            Entry("Quit", "q", "quit"),
+        ]
+
+        async def chosen(action: str | None) -> None:
+            screen.paint(dimmed=False)
+            if action:
+                await screen.perform(action)
+
+        screen.paint(dimmed=True)
+        self.push_screen(Palette(entries), chosen)
+
+    def toggle_theme(self) -> None:
+        """Dark or light; remembered for the next session."""
+        self.theme = LIGHT_THEME if self.theme == DARK_THEME else DARK_THEME
+        for screen in self._all_console_screens():
+            screen.refresh(layout=False)
+
+    def action_leave(self) -> None:
+        """Ctrl+q is q."""
+        self.request_quit()
+
+    def request_quit(self) -> None:
+        """Leave at once, or ask first when jobs run in this process."""
+        running = self._snapshot.running_jobs if self._snapshot.header.engine == "here" else ()
+        if not running:
+            self._leave()
+            return
+        names = ", ".join(job.title for job in running)
+        texts = [
+            f"Still running here: {names}.",
+            "They stop at their checkpoints, show as interrupted, and can be resumed with r.",
+        ]
+        count = "1 job" if len(running) == 1 else f"{len(running)} jobs"
+        self.ask(Dialog(f"Quit with {count} running", texts, verb="stop and quit", keep="stay"), lambda _: self._leave())
+
+    def _leave(self) -> None:
+        if self._snapshot.running_jobs and self._snapshot.header.engine == "here":
+            self.say("Stopping jobs at their checkpoints.")
+        self.run_worker(self._stop(), name="stop", group="engine")
+
+
+def _with_rows(events: EventsView, rows: tuple[EventView, ...]) -> EventsView:
+    return replace(events, rows=rows)
+
+
+if TYPE_CHECKING:
+
+    def _is_a_host(app: ConsoleApp) -> Host:
+        """The app is all that screens expect of their host."""
+        return app

@@ -1,0 +1,1 @@
+"""Promoted models at work: carried state, calibrated probabilities, the ensemble."""

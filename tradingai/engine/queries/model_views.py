@@ -1,0 +1,312 @@
+"""The ledger, evaluations and training runs as the console shows them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.files import read_json
+from tradingai.engine.core.jsonio import parse_iso
+from tradingai.engine.core.ledger import Ledger, read_ledger
+from tradingai.engine.core.ledger import LedgerEntry as Entry
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.report import EvaluationReport
+from tradingai.engine.queries.cached import FileCache
+from tradingai.engine.queries.snapshot import (
+    CurvePoint,
+    EvaluationView,
+    JobState,
+    JobView,
+    LedgerEntry,
+    LedgerView,
+    Problem,
+    RunView,
+)
+
+PATIENCE: Final = 3
+"""Epochs without gain after which a training ends early; a record that knows better says so."""
+
+
+def attempt_alpha(attempt: int) -> float:
+    """The level of attempt k: 0.05 · 6 / (π² k²), summing to 0.05 over all attempts."""
+    return 0.05 * 6.0 / (math.pi**2 * attempt**2)
+
+
+class ModelReader:
+    """Reads what lies below a home's ``models`` folder. A damaged file is reported, and what was known stays."""
+
+    def __init__(self, paths: HomePaths, rollback: Callable[[Ledger, str], str | None]) -> None:
+        """``rollback`` gives the version a model would go back to, or None."""
+        self._paths = paths
+        self._rollback = rollback
+        self._cache = FileCache()
+        self._ledger = Ledger()
+        self.problem: Problem | None = None
+
+    def ledger(self) -> Ledger:
+        """The newest ledger that could be read; ``problem`` says when the file cannot."""
+        try:
+            self._ledger = self._cache.get(self._paths.ledger, read_ledger) or Ledger()
+            self.problem = None
+        except TradingAIError as error:
+            self.problem = Problem(error.message, error.remedy)
+        return self._ledger
+
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """Model to the JSON beside its best artifact."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(self._paths.checkpoints.glob("*_best.json")):
+            if path.with_suffix(".pt").exists():
+                card = self._read(path)
+                if card is not None:
+                    found[path.stem.removesuffix("_best")] = card
+        return found
+
+    def report(self, entry: Entry) -> EvaluationReport | None:
+        """The certificate an ``evaluated`` entry names, when it is what the ledger recorded."""
+        folder = self._paths.versions / entry.model / entry.version
+        try:
+            found = self._cache.get(folder / str(entry.details["certificate_file"]), _read_report)
+        except (TradingAIError, KeyError, TypeError, ValueError):
+            return None
+        if found is None or found[1] != entry.details.get("certificate_sha256"):
+            return None
+        return found[0]
+
+    def evaluation(self, ledger: Ledger, model: str, card: Mapping[str, Any] | None) -> EvaluationView:
+        """What is known of a model's gates."""
+        entries = ledger.evaluations(model)
+        newest = entries[-1] if entries else None
+        live = ledger.live().get(model)
+        artifact = str(card.get("sha256", "")) if card else ""
+        attempt = 1
+        if newest is not None:
+            symbol, test = str(newest.details["symbol"]), str(newest.details["test_sha256"])
+            attempt = ledger.attempt(symbol, test, artifact or newest.artifact_sha256)
+        return EvaluationView(
+            model=model,
+            report=self.report(newest) if newest else None,
+            version=newest.version if newest else None,
+            live_version=live.version if live else None,
+            live_since=live.at if live else None,
+            rollback_to=self._rollback(ledger, model) if live else None,
+            trained=card is not None,
+            stale=bool(newest and artifact and artifact != newest.artifact_sha256),
+            next_attempt=attempt,
+            next_alpha=attempt_alpha(attempt),
+            certificate=str(newest.details.get("certificate_sha256", "")) if newest and newest.details["passed"] else "",
+        )
+
+    def view(self, ledger: Ledger) -> LedgerView:
+        """All entries, oldest first."""
+        live = {entry.seq for entry in ledger.live().values()}
+        return LedgerView(tuple(_entry_view(ledger, entry, entry.seq in live) for entry in ledger), self.problem)
+
+    def runs(self, models: Sequence[str], jobs: Sequence[JobView], ledger: Ledger) -> tuple[RunView, ...]:
+        """Every kept run of these models, newest first, with what the store knows of their jobs."""
+        cards = self.cards()
+        found: list[RunView] = []
+        for model in models:
+            folder = self._paths.checkpoints / f"{model}_history"
+            curves = [self._curve(path) for path in sorted(folder.glob("*.jsonl"))]
+            found += model_runs(model, [curve for curve in curves if curve is not None], jobs, cards.get(model), ledger)
+        return tuple(sorted(found, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True))
+
+    def _curve(self, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+        try:
+            return self._cache.get(path, _read_curve)
+        except (OSError, ValueError):
+            return None
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            document = self._cache.get(path, read_json)
+        except TradingAIError:
+            return None
+        return document if isinstance(document, dict) else None
+
+
+def _read_report(path: Path) -> tuple[EvaluationReport, str]:
+    """A report and its hash."""
+    report = EvaluationReport.from_json(read_json(path))
+    return report, report.sha256
+
+
+def _read_curve(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A run and its epochs, from the JSON lines that training writes (``training/history.py``)."""
+    run, *epochs = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    return run, epochs
+
+
+def _entry_view(ledger: Ledger, entry: Entry, live: bool) -> LedgerEntry:
+    """An entry with the numbers of its version's evaluation."""
+    judged = ledger.evaluations(entry.model, entry.version)
+    evaluation = entry if entry.kind == "evaluated" else (judged[-1] if judged else None)
+    details = evaluation.details if evaluation else {}
+    gates = details.get("gates") or {}
+    passed = details.get("passed")
+    event = {"promoted": "promoted", "rolled_back": "rolled back"}.get(entry.kind, "evaluated")
+    if entry.kind == "evaluated" and not passed:
+        event = "refused"
+    return LedgerEntry(
+        index=entry.seq,
+        version=entry.version,
+        model=entry.model,
+        event=event,
+        at=entry.at,
+        live=live,
+        passed=passed,
+        accuracy=(details.get("metrics") or {}).get("accuracy"),
+        gates_passed=sum(1 for good in gates.values() if good) if gates else None,
+        gates_total=len(gates) or None,
+        artifact_sha256=entry.artifact_sha256,
+        attempt=details.get("attempt"),
+        who=entry.who,
+        why=entry.why,
+        data_sha256=str(details.get("data_sha256", "")),
+        features_sha256=str(details.get("features_sha256", "")),
+        certificate=str(details.get("certificate_sha256", "")) if passed else "",
+        previous=str(entry.details.get("previous") or ""),
+    )
+
+
+Curve = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+def model_runs(
+    model: str, curves: Sequence[Curve], jobs: Sequence[JobView], card: Mapping[str, Any] | None, ledger: Ledger
+) -> list[RunView]:
+    """One model's runs. A running job that has no curve yet is a run without points."""
+    own = [job for job in jobs if job.kind == "train_lstm" and job.target == model]
+    active = next((job for job in own if job.state in {"running", "queued"}), None)
+    runs: list[RunView] = []
+    starts = [parse_iso(run["started_at"]) for run, _ in curves]
+    for index, (run, epochs) in enumerate(curves):
+        until = starts[index + 1] if index + 1 < len(starts) else None
+        runs.append(_run_view(model, run, epochs, _jobs_of(own, starts[index], until), card, ledger))
+    fresh = active is not None and not any(run.job_id == active.id for run in runs)
+    if active is not None and fresh:
+        epochs_planned = int(active.detail.get("epochs") or 10)
+        runs.append(
+            RunView(
+                id=active.id, label=_label(active.started_at), model=model, state=active.state, epochs=epochs_planned,
+                started_at=active.started_at, took_s=active.took_s, bars_per_s=active.rate, job_id=active.id,
+            )
+        )  # fmt: skip
+    return runs
+
+
+def _label(moment: datetime | None) -> str:
+    return f"{moment:%m-%d %H:%M}" if moment else "–"
+
+
+def _jobs_of(jobs: Sequence[JobView], start: datetime, until: datetime | None) -> list[JobView]:
+    """Jobs that worked on a run: running at its start, or begun after it and before the next run. Newest first."""
+    found = []
+    for job in jobs:
+        if job.started_at is None or job.state == "skipped":
+            continue
+        begun_before_next = until is None or job.started_at < until
+        over_before = job.ended_at is not None and job.ended_at < start
+        if begun_before_next and not over_before:
+            found.append(job)
+    return found
+
+
+def _run_view(
+    model: str,
+    run: Mapping[str, Any],
+    epochs: Sequence[Mapping[str, Any]],
+    jobs: Sequence[JobView],
+    card: Mapping[str, Any] | None,
+    ledger: Ledger,
+) -> RunView:
+    started = parse_iso(run["started_at"])
+    points = tuple(_point(epoch) for epoch in epochs)
+    job = jobs[0] if jobs else None
+    kept = card is not None and (card.get("notes") or {}).get("run") == run["run"]
+    record = (card or {}).get("record") or {} if kept else {}
+    best = min(points, key=lambda point: point.validation_loss, default=None)
+    ended_early = len(points) < int(run["epochs"]) and _no_gain(points)
+    early = bool(record.get("early_stopped", ended_early))
+    version = ledger.version_of(model, str(card["sha256"])) if kept and card is not None else None
+    return RunView(
+        id=str(run["run"]),
+        label=_label(started),
+        model=model,
+        state=_run_state(job, points, int(run["epochs"]), early, kept),
+        epochs=int(run["epochs"]),
+        points=points,
+        seed=int(run["seed"]),
+        version=version,
+        best_epoch=round(best.epoch) if best else None,
+        patience=PATIENCE,
+        early_stopped=early and (job is None or job.state not in {"running", "queued"}),
+        started_at=started,
+        took_s=sum(item.took_s or 0.0 for item in jobs) or None,
+        bars_per_s=points[-1].bars_per_s if points else None,
+        job_id=job.id if job else None,
+        message=job.message if job else "",
+        remedy=job.remedy if job else "",
+        facts=MappingProxyType(_facts(run, record, card if kept else None)),
+    )
+
+
+def _run_state(job: JobView | None, points: Sequence[CurvePoint], epochs: int, early: bool, kept: bool) -> JobState:
+    if job is not None and job.state in {"running", "queued"}:
+        return job.state
+    if kept or len(points) >= epochs or early:
+        return "done"
+    if job is not None and job.state in {"failed", "interrupted", "cancelled"}:
+        return job.state
+    return "cancelled"
+
+
+def _no_gain(points: Sequence[CurvePoint]) -> bool:
+    if len(points) <= PATIENCE:
+        return False
+    best = min(range(len(points)), key=lambda index: points[index].validation_loss)
+    return len(points) - 1 - best >= PATIENCE
+
+
+def _point(epoch: Mapping[str, Any]) -> CurvePoint:
+    rate = epoch.get("bars_per_s")
+    return CurvePoint(
+        float(epoch["epoch"]),
+        float(epoch["train_loss"]),
+        float(epoch["validation_loss"]),
+        float(epoch["train_accuracy"]),
+        float(epoch["validation_accuracy"]),
+        None if rate is None else float(rate),
+    )
+
+
+def _facts(run: Mapping[str, Any], record: Mapping[str, Any], card: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the run, and its record where it is the kept one, say of network, data and machine."""
+    facts: dict[str, str] = {}
+    if card is not None:
+        config, warmup = card.get("config") or {}, card.get("warmup") or {}
+        facts["inputs"] = f"{config.get('inputs')} features"
+        facts["network"] = f"{config.get('projection')} → LSTM {config.get('hidden')}"
+        facts["dropout"] = f"{config.get('dropout')}"
+        facts["warm-up"] = f"{warmup.get('bars')} bars"
+        facts["artifact"] = str(card.get("sha256", ""))[:8]
+    split = record.get("split") or {}
+    for name, label in (("train", "train"), ("early_stop", "early stop half"), ("calibration", "calibration half")):
+        if name in split:
+            facts[label] = f"{split[name][1] - split[name][0]:,} bars"
+    if split:
+        facts["purged"] = f"{split.get('purged_size')} bars a boundary"
+    calibrator = (card or {}).get("calibrator") or {}
+    if calibrator:
+        facts["calibration"] = str(calibrator.get("method", ""))
+    facts["device"] = f"{run.get('device')}, {run.get('threads')} thread{'' if run.get('threads') == 1 else 's'}"
+    if run.get("resumes"):
+        facts["resumed"] = f"{run['resumes']} times"
+    return facts

@@ -1,0 +1,193 @@
+"""How far the pipeline has come, from manifests, the ledger and the jobs of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from tradingai.engine.core.ledger import Ledger, LedgerEntry
+from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.store.job_rows import JobRow
+from tradingai.engine.store.manifests import DatasetManifest, FeatureManifest
+
+PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
+_JOBS: Final = {
+    "generate": "candles",
+    "import": "candles",
+    "features": "features",
+    "train_lstm": "training",
+    "evaluate": "evaluation",
+}
+_LATER: Final = {
+    "replay": "72 hours through the scan loop on a simulated clock; not part of this version yet",
+    "observation": "72 hours of the live scan loop without a break; not part of this version yet",
+    "go_no_go": "the verdict on an observation; not part of this version yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of the pipeline: where it stands, in a word and in a sentence."""
+
+    id: str
+    state: PhaseState
+    detail: str
+    command: str = ""
+    """What makes this phase, or makes it go on."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``status --json``."""
+        return {"id": self.id, "state": self.state, "detail": self.detail, "command": self.command}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read from one home."""
+
+    coins: tuple[str, ...]
+    datasets: Mapping[str, DatasetManifest] = field(default_factory=dict)
+    features: Mapping[str, FeatureManifest] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    """Hash of the best checkpoint by model."""
+    ledger: Ledger = field(default_factory=Ledger)
+    jobs: Sequence[JobRow] = ()
+    """Newest first."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The LSTM of every coin."""
+        return tuple(lstm_name(coin) for coin in self.coins)
+
+    def evaluation(self, model: str) -> LedgerEntry | None:
+        """The newest evaluation of the model's best checkpoint."""
+        found = [
+            entry
+            for entry in self.ledger.evaluations(model)
+            if entry.artifact_sha256 == self.artifacts.get(model)
+        ]
+        return found[-1] if found else None
+
+
+def phases(facts: Facts) -> tuple[Phase, ...]:
+    """All phases in order. The first that is not done is ``next``, unless it is under way or failed."""
+    found = [
+        _candles(facts),
+        _features(facts),
+        _training(facts),
+        _evaluation(facts),
+        _gates(facts),
+        _promotion(facts),
+        *(Phase(name, "later", detail) for name, detail in _LATER.items()),
+    ]
+    marked: list[Phase] = []
+    open_before = False
+    for phase in (_with_jobs(phase, facts) for phase in found):
+        if phase.state == "waiting" and not open_before:
+            phase = replace(phase, state="next")  # noqa: PLW2901 - the same phase, marked
+        open_before = open_before or phase.state not in {"done", "later"}
+        marked.append(phase)
+    return tuple(marked)
+
+
+def _share(name: str, done: Sequence[str], all_of: Sequence[str], detail: str, command: str) -> Phase:
+    """``done`` when all of them are there, else ``waiting`` with what is missing."""
+    if all_of and len(done) == len(all_of):
+        return Phase(name, "done", detail, command)
+    if not done:
+        return Phase(name, "waiting", "nothing yet", command)
+    missing = ", ".join(item for item in all_of if item not in done)
+    return Phase(name, "waiting", f"{len(done)} of {len(all_of)}; missing {missing}", command)
+
+
+def _candles(facts: Facts) -> Phase:
+    there = [coin for coin in facts.coins if coin in facts.datasets]
+    rows = " + ".join(f"{facts.datasets[coin].rows:,}" for coin in there)
+    sources = sorted({_source(facts.datasets[coin]) for coin in there})
+    coins = ", ".join(facts.coins)
+    detail = f"{rows} candles of {coins} ({', '.join(sources)})"
+    missing = ",".join(coin for coin in facts.coins if coin not in there) or ",".join(facts.coins)
+    return _share("candles", there, facts.coins, detail, f"tradingai data generate --symbols {missing}")
+
+
+def _source(dataset: DatasetManifest) -> str:
+    return f"SYNTHETIC {dataset.market}, seed {dataset.seed}" if dataset.synthetic else dataset.provider
+
+
+def _features(facts: Facts) -> Phase:
+    current = [
+        coin
+        for coin, manifest in facts.features.items()
+        if coin in facts.coins
+        and coin in facts.datasets
+        and manifest.candles_sha256 == facts.datasets[coin].sha256
+    ]
+    stale = [coin for coin in facts.coins if coin in facts.features and coin not in current]
+    columns = sorted({len(facts.features[coin].names) for coin in current})
+    detail = f"{' or '.join(map(str, columns))} features for {len(current)} coins"
+    phase = _share("features", current, facts.coins, detail, "tradingai features build")
+    if stale:
+        return replace(phase, detail=f"{phase.detail}; candles changed since: {', '.join(stale)}")
+    return phase
+
+
+def _training(facts: Facts) -> Phase:
+    trained = [model for model in facts.models if model in facts.artifacts]
+    missing = next((model for model in facts.models if model not in trained), facts.models[0])
+    command = f"tradingai train lstm --coin {missing.removeprefix('lstm_')}"
+    return _share("training", trained, facts.models, f"{len(trained)} LSTM", command)
+
+
+def _evaluation(facts: Facts) -> Phase:
+    done = [model for model in facts.models if facts.evaluation(model)]
+    accuracies = [
+        entry.details["metrics"]["accuracy"] for model in done if (entry := facts.evaluation(model))
+    ]
+    known = sorted(value for value in accuracies if value is not None)
+    detail = f"accuracy {known[0]:.1%} to {known[-1]:.1%} on the test range" if known else "no accuracy"
+    missing = next((model for model in facts.models if model not in done), facts.models[0])
+    return _share("evaluation", done, facts.models, detail, f"tradingai evaluate {missing}")
+
+
+def _gates(facts: Facts) -> Phase:
+    entries = {model: entry for model in facts.models if (entry := facts.evaluation(model))}
+    passed = [model for model, entry in entries.items() if entry.details["passed"]]
+    refused = [
+        f"{model}: {', '.join(gate for gate, good in entry.details['gates'].items() if not good)}"
+        for model, entry in entries.items()
+        if not entry.details["passed"]
+    ]
+    if refused:
+        first = next(model for model in entries if model not in passed)
+        return Phase("gates", "refused", "; ".join(refused), f"tradingai evaluate {first}")
+    return _share("gates", passed, facts.models, "every gate passed", "tradingai evaluate MODEL")
+
+
+def _promotion(facts: Facts) -> Phase:
+    live = {model: entry for model, entry in facts.ledger.live().items() if model in facts.models}
+    detail = ", ".join(f"{model} {entry.version}" for model, entry in live.items())
+    missing = next((model for model in facts.models if model not in live), facts.models[0])
+    return _share("promotion", list(live), facts.models, detail, f"tradingai models promote {missing}")
+
+
+def _with_jobs(phase: Phase, facts: Facts) -> Phase:
+    """What a phase's newest job says, where that is news."""
+    jobs = [job for job in facts.jobs if _JOBS.get(job.kind) == phase.id]
+    running = [job for job in jobs if job.state in {"running", "queued"}]
+    if running:
+        return replace(phase, state="running", detail="; ".join(_job_line(job) for job in running))
+    if not jobs or phase.state == "done":
+        return phase
+    newest = jobs[0]
+    if newest.state == "failed":
+        words = newest.error or {}
+        return replace(phase, state="failed", detail=f"{newest.target}: {words.get('message', '')}")
+    if newest.state in {"interrupted", "cancelled"}:
+        return replace(phase, state="interrupted", detail=f"{newest.target}: {newest.state}, can go on")
+    return phase
+
+
+def _job_line(job: JobRow) -> str:
+    if job.progress is None or job.progress.total <= 0:
+        return f"{job.target} {job.state}"
+    return f"{job.target} {min(1.0, job.progress.done / job.progress.total):.0%}"

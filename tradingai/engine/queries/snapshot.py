@@ -1,0 +1,418 @@
+"""What a console sees: one frozen picture per refresh.
+
+Every screen is a pure function of ``(ConsoleSnapshot, selection)``. The parts are plain types, so that building one
+needs no polars, numpy or torch, and two equal pictures compare equal. Fractions are 0..1, durations seconds, sizes
+bytes, times aware UTC; ``None`` means "not known", and a screen shows it as a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from tradingai.engine.core.report import EvaluationReport
+
+JobState = Literal["queued", "running", "done", "skipped", "refused", "failed", "interrupted", "cancelled"]
+PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
+EnginePlace = Literal["here", "attached", "none", "opening"]
+
+EMPTY_MAP: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that keeps the console from working as it should, and what to do about it."""
+
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """What the visible screen needs beyond what every refresh carries. Reading it costs time, so nobody else asks."""
+
+    candles: bool = False
+    feature_values: bool = False
+    coin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderView:
+    """The status row: always about the live engine of this home."""
+
+    engine: EnginePlace = "opening"
+    heartbeat_age_s: float | None = None
+    """Age of the engine's last heartbeat by this console's own monotonic clock."""
+    read_only: bool = False
+    kill_on: bool | None = None
+    kill_source: str = ""
+    risk: str | None = None
+    feed_age_s: float | None = None
+    feed_limit_s: float | None = None
+    threshold: float | None = None
+    threshold_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseView:
+    """One step of the pipeline."""
+
+    id: str
+    title: str
+    state: PhaseState
+    result: str = ""
+    took_s: float | None = None
+    next_action: str = ""
+    key: str = ""
+    screen: str = ""
+    """The screen that shows this phase in full."""
+    fraction: float | None = None
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job: running, waiting, or ended today."""
+
+    id: str
+    kind: str
+    target: str
+    state: JobState
+    done: float = 0.0
+    total: float = 0.0
+    unit: str = ""
+    rate: float | None = None
+    eta_s: float | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    took_s: float | None = None
+    memory_bytes: int | None = None
+    threads: int | None = None
+    pid: int | None = None
+    log: str = ""
+    summary: str = ""
+    message: str = ""
+    remedy: str = ""
+    resumable: bool = False
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
+
+    @property
+    def fraction(self) -> float | None:
+        """Share done, 0..1, or None before the first progress."""
+        return min(1.0, self.done / self.total) if self.total > 0 else None
+
+    @property
+    def title(self) -> str:
+        """For example ``train lstm_ETH-USD``."""
+        return f"{KIND_WORDS.get(self.kind, self.kind)} {self.target}".strip()
+
+
+KIND_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "generate": "candles",
+        "import": "import",
+        "features": "features",
+        "features_check": "check features",
+        "train_lstm": "train",
+        "evaluate": "evaluate",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """One coin's candles, as their manifest describes them."""
+
+    symbol: str
+    provider: str
+    rows: int
+    start: datetime
+    end: datetime
+    sha256: str
+    market: str | None = None
+    seed: int | None = None
+    generator: str = ""
+    size_bytes: int | None = None
+    files: int = 0
+    created_at: datetime | None = None
+    synthetic: bool = False
+    quality: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
+    """The quality report as it stands in the manifest, counters by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One candle of any interval."""
+
+    at: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+@dataclass(frozen=True, slots=True)
+class CandleTail:
+    """The newest candles of a coin, oldest first."""
+
+    symbol: str
+    interval_minutes: int
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBuildView:
+    """One coin's feature matrix, as its manifest describes it."""
+
+    symbol: str
+    rows: int
+    features: int
+    created_at: datetime | None = None
+    took_s: float | None = None
+    rows_per_s: float | None = None
+    peak_memory_bytes: int | None = None
+    sha256: str = ""
+    definitions_sha256: str = ""
+    current: bool = True
+    """Whether candles and definitions are still the ones it was built from."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureView:
+    """One declared feature of the selected coin."""
+
+    name: str
+    group: str
+    lookback_minutes: int
+    source: str = ""
+    recent: tuple[float, ...] = ()
+    """The last 60 values, oldest first."""
+    value: float | None = None
+    drift: float | None = None
+    """Population stability index of the last 7 days against the training range."""
+    histogram: tuple[float, ...] = ()
+    """Shares of the training range in equal-width bins between its 1st and 99th percentile."""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """What the last ``features check`` found."""
+
+    passed: bool
+    summary: str
+    at: datetime | None = None
+    feature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesView:
+    """All of the features screen."""
+
+    builds: tuple[FeatureBuildView, ...] = ()
+    columns: tuple[FeatureView, ...] = ()
+    coin: str = ""
+    memory_limit_bytes: int | None = None
+    drift_limit: float = 0.10
+    check: CheckView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One finished epoch. Losses are mean cross-entropy in nats, accuracies fractions."""
+
+    epoch: float
+    train_loss: float
+    validation_loss: float
+    train_accuracy: float
+    validation_accuracy: float
+    bars_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One training run of a model."""
+
+    id: str
+    label: str
+    """When it began, short enough for a legend."""
+    model: str
+    state: JobState
+    epochs: int
+    points: tuple[CurvePoint, ...] = ()
+    seed: int | None = None
+    version: str | None = None
+    best_epoch: int | None = None
+    patience: int | None = None
+    early_stopped: bool = False
+    started_at: datetime | None = None
+    took_s: float | None = None
+    bars_per_s: float | None = None
+    job_id: str | None = None
+    message: str = ""
+    remedy: str = ""
+    facts: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
+    """What the artifact's record says of network, data and machine, ready to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationView:
+    """What is known of one model's gates: its newest report, if any, and what may be done with it."""
+
+    model: str
+    report: EvaluationReport | None = None
+    """The newest evaluation as it stands in its file; the same document that ``evaluate --json`` prints."""
+    version: str | None = None
+    """Version of the newest evaluated artifact."""
+    live_version: str | None = None
+    live_since: datetime | None = None
+    rollback_to: str | None = None
+    """The version that was live before, if there is one to go back to."""
+    trained: bool = False
+    """Whether there is an artifact that could be evaluated."""
+    stale: bool = False
+    """Whether the newest artifact is another one than the report's."""
+    next_attempt: int | None = None
+    next_alpha: float | None = None
+    certificate: str = ""
+    """Hash of the certificate that was issued, or empty."""
+
+    @property
+    def promotable(self) -> bool:
+        """Whether this version may go live and is not live yet."""
+        return self.report is not None and self.report.promotable and self.version != self.live_version
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One row of the ledger."""
+
+    index: int
+    version: str
+    model: str
+    event: str
+    """evaluated, refused, promoted, rolled back."""
+    at: datetime
+    live: bool = False
+    passed: bool | None = None
+    accuracy: float | None = None
+    gates_passed: int | None = None
+    gates_total: int | None = None
+    artifact_sha256: str = ""
+    attempt: int | None = None
+    who: str = ""
+    why: str = ""
+    data_sha256: str = ""
+    features_sha256: str = ""
+    certificate: str = ""
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """The registry: oldest entry first."""
+
+    entries: tuple[LedgerEntry, ...] = ()
+    problem: Problem | None = None
+    """Why the chain or an artifact is not what it should be; None while all is intact."""
+    verified_at: datetime | None = None
+    """When the artifacts' hashes were last compared; the chain itself is checked at every reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event of the store, or a message this console showed."""
+
+    seq: int
+    at: datetime
+    type: str
+    level: str
+    text: str
+    sign: str = ""
+    """up, down, pass, fail, warn or nothing."""
+    fields: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
+
+
+@dataclass(frozen=True, slots=True)
+class EventsView:
+    """The newest events, oldest first, and how many there were since midnight UTC."""
+
+    rows: tuple[EventView, ...] = ()
+    today: int = 0
+    warnings: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SystemView:
+    """The machine under the engine."""
+
+    cpu_used: float | None = None
+    """Cores in use by this engine and its workers."""
+    cpu_cores: int | None = None
+    memory_used_bytes: int | None = None
+    memory_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    disk_bytes: int | None = None
+    database_bytes: int | None = None
+    up_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSnapshot:
+    """Everything the console shows at one moment."""
+
+    now: datetime
+    home: str = ""
+    settled: bool = True
+    """False until the first picture of the home was read."""
+    problem: Problem | None = None
+    header: HeaderView = HeaderView()
+    workload: str = ""
+    """What the candles are, for a note: ``quick workload, seed 7``."""
+    workload_id: str = "quick"
+    market: str = "cycles"
+    seed: int = 7
+    synthetic: str = ""
+    """``cycles, seed 7`` when what is shown rests on synthetic candles, else empty."""
+    phases: tuple[PhaseView, ...] = ()
+    jobs: tuple[JobView, ...] = ()
+    datasets: tuple[DatasetView, ...] = ()
+    candles: Mapping[str, CandleTail] = field(default_factory=lambda: EMPTY_MAP)
+    features: FeaturesView = FeaturesView()
+    models: tuple[str, ...] = ()
+    """Model ids this home can train, in pipeline order."""
+    runs: tuple[RunView, ...] = ()
+    """Newest first."""
+    evaluations: tuple[EvaluationView, ...] = ()
+    ledger: LedgerView = LedgerView()
+    events: EventsView = EventsView()
+    system: SystemView = SystemView()
+
+    @property
+    def running_jobs(self) -> tuple[JobView, ...]:
+        """Jobs that run now."""
+        return tuple(job for job in self.jobs if job.state == "running")
+
+    def evaluation(self, model: str) -> EvaluationView | None:
+        """The newest evaluation of ``model``."""
+        return next((item for item in self.evaluations if item.model == model), None)
+
+    def runs_of(self, model: str) -> tuple[RunView, ...]:
+        """Runs of ``model``, newest first."""
+        return tuple(run for run in self.runs if run.model == model)
+
+    def active_job(self, kind: str, target: str | None = None) -> JobView | None:
+        """The running or queued job of a kind, and of a target when one is given."""
+        for job in self.jobs:
+            if job.kind == kind and job.state in {"running", "queued"} and target in {None, job.target}:
+                return job
+        return None
+
+    def last_job(self, kind: str, target: str | None = None) -> JobView | None:
+        """The newest job of a kind whatever its state."""
+        return next((job for job in self.jobs if job.kind == kind and target in {None, job.target}), None)

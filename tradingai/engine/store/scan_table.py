@@ -1,0 +1,235 @@
+"""What runs of the scan loop leave behind: appended scan by scan, each in one transaction with the account."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import aiosqlite
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.errors import StoreError
+from tradingai.engine.core.jsonio import dumps, parse_iso
+from tradingai.engine.store.connection import Database
+from tradingai.engine.store.event_log import insert_events
+from tradingai.engine.store.scan_rows import (
+    TABLES,
+    DecisionRow,
+    DeskChangeRow,
+    InputRow,
+    ScanRecord,
+    ScanRow,
+    SignalRow,
+    TradeRow,
+    WarmStartRow,
+    cells,
+    columns,
+    insert_statement,
+    read_row,
+)
+from tradingai.engine.store.stamps import stamp
+
+RunState = Literal["finished", "failed", "interrupted"]
+Row = TypeVar("Row")
+
+
+class ControlsChangedError(StoreError):
+    """Kill switch or threshold changed after they were read: the scan has to decide again."""
+
+    code = "controls_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A run's account after its scan ``scan_seq`` (0: before the first)."""
+
+    run_id: str
+    scan_seq: int
+    at: datetime
+    desk: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResultRow:
+    """How a run ended."""
+
+    run_id: str
+    state: RunState
+    request: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+
+class ScanTable:
+    """Scans, decisions, signals, trades, inputs and accounts, kept apart by run."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # -- writing
+
+    async def append(
+        self,
+        run_id: str,
+        records: Sequence[ScanRecord],
+        desk: Mapping[str, Any],
+        *,
+        controls: int | None = None,
+    ) -> None:
+        """Write scans, oldest first, and the account after the last of them, in one transaction.
+
+        ``controls`` is the store's controls counter as it was when kill switch and threshold were read: when
+        it has moved since, nothing is written. Raises ControlsChangedError for that, StoreError for whatever
+        the database says, among it a scan or signal that is there already.
+        """
+        if not records:
+            return
+        now, last = self._clock.now(), records[-1].scan
+        async with self._database.transaction() as connection:
+            await _expect_controls(connection, controls)
+            await _insert(connection, run_id, [record.scan for record in records])
+            for parts in ("signals", "decisions", "trades", "inputs"):
+                rows = [row for record in records for row in getattr(record, parts)]
+                await _insert(connection, run_id, rows)
+            events = [dict(event) for record in records for event in record.events]
+            await insert_events(connection, now, events, run_id=run_id)
+            await _put_account(connection, run_id, last.seq, last.at, desk)
+
+    async def change_desk(self, run_id: str, change: DeskChangeRow, events: Sequence[Mapping[str, Any]]) -> None:
+        """Write an account that something other than a scan made, with the events that tell of it."""
+        async with self._database.transaction() as connection:
+            await _insert(connection, run_id, [change])
+            await insert_events(connection, self._clock.now(), [dict(event) for event in events], run_id=run_id)
+            await _put_account(connection, run_id, change.after_scan, change.at, change.desk)
+
+    async def warm_started(
+        self, run_id: str, rows: Sequence[WarmStartRow], events: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Write down which models joined the run or were refused."""
+        async with self._database.transaction() as connection:
+            await _insert(connection, run_id, list(rows))
+            await insert_events(connection, self._clock.now(), [dict(event) for event in events], run_id=run_id)
+
+    async def finish(self, result: RunResultRow) -> None:
+        """Write down how a run ended, and close it."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO run_results VALUES (?, ?, ?, ?)",
+                (result.run_id, result.state, dumps(result.request), dumps(result.result)),
+            )
+            await connection.execute(
+                "UPDATE runs SET ended_at = coalesce(ended_at, ?) WHERE run_id = ?",
+                (stamp(self._clock.now()), result.run_id),
+            )
+
+    # -- reading
+
+    async def account(self, run_id: str) -> AccountRow | None:
+        """A run's newest account; None for a run that has none."""
+        rows = await self._database.rows("SELECT * FROM run_accounts WHERE run_id = ?", (run_id,))
+        return _account(rows[0]) if rows else None
+
+    async def result(self, run_id: str) -> RunResultRow | None:
+        """How a run ended; None while it goes on, or when its process died."""
+        rows = await self._database.rows("SELECT * FROM run_results WHERE run_id = ?", (run_id,))
+        return _result(rows[0]) if rows else None
+
+    async def scans(self, run_id: str, *, after: int = 0, limit: int = -1) -> list[ScanRow]:
+        """A run's scans in order, from number ``after`` + 1 on."""
+        return await self._select(ScanRow, "run_id = ? AND seq > ? ORDER BY seq", (run_id, after), limit)
+
+    async def decisions(self, run_id: str, *, after: int = 0, until: int | None = None) -> list[DecisionRow]:
+        """A run's decisions of the scans ``after`` + 1 … ``until``, in the order they were made."""
+        return await self._of_scans(DecisionRow, run_id, after, until, "scan_seq, place")
+
+    async def inputs(self, run_id: str, *, after: int = 0, until: int | None = None) -> list[InputRow]:
+        """What a run's scans ``after`` + 1 … ``until`` saw."""
+        return await self._of_scans(InputRow, run_id, after, until, "scan_seq, symbol")
+
+    async def signals(self, run_id: str, *, since: datetime | None = None) -> list[SignalRow]:
+        """A run's signals from ``since`` on, oldest first."""
+        start = "" if since is None else stamp(since)
+        return await self._select(SignalRow, "run_id = ? AND at >= ? ORDER BY at, key", (run_id, start))
+
+    async def trades(self, run_id: str) -> list[TradeRow]:
+        """A run's closed trades in the order they ended."""
+        return await self._select(TradeRow, "run_id = ? ORDER BY exit_at, symbol, key", (run_id,))
+
+    async def warm_starts(self, run_id: str) -> list[WarmStartRow]:
+        """Which models a run had when, in order."""
+        return await self._select(WarmStartRow, "run_id = ? ORDER BY number", (run_id,))
+
+    async def desk_changes(self, run_id: str) -> list[DeskChangeRow]:
+        """A run's accounts that no scan made, in order; the first is the one it began with."""
+        return await self._select(DeskChangeRow, "run_id = ? ORDER BY number", (run_id,))
+
+    async def by_reason(self, run_id: str) -> dict[str, int]:
+        """How many decisions each reason has."""
+        return await self._counts("reason", run_id)
+
+    async def by_tier(self, run_id: str) -> dict[str, int]:
+        """How many scored decisions each tier has; those below the lowest tier are under ``none``."""
+        return await self._counts("coalesce(tier, 'none')", run_id, "AND confidence IS NOT NULL")
+
+    async def controls_counter(self) -> int:
+        """Moves with every change of kill switch or threshold; see :meth:`append`."""
+        rows = await self._database.rows("SELECT value FROM counters WHERE name = 'controls'")
+        return int(rows[0][0])
+
+    async def _counts(self, column: str, run_id: str, condition: str = "") -> dict[str, int]:
+        sql = f"SELECT {column}, count(*) FROM decisions WHERE run_id = ? {condition} GROUP BY 1 ORDER BY 1"  # noqa: S608 - fixed texts
+        return {name: count for name, count in await self._database.rows(sql, (run_id,))}
+
+    async def _of_scans(
+        self, kind: type[Row], run_id: str, after: int, until: int | None, order: str
+    ) -> list[Row]:
+        last = 2**62 if until is None else until
+        condition = f"run_id = ? AND scan_seq > ? AND scan_seq <= ? ORDER BY {order}"
+        return await self._select(kind, condition, (run_id, after, last))
+
+    async def _select(
+        self, kind: type[Row], condition: str, parameters: Sequence[Any], limit: int = -1
+    ) -> list[Row]:
+        names = ", ".join(columns(kind))
+        sql = f"SELECT {names} FROM {TABLES[kind]} WHERE {condition} LIMIT ?"  # noqa: S608 - fixed texts
+        rows = await self._database.rows(sql, (*parameters, limit))
+        return [read_row(kind, row) for row in rows]
+
+
+async def _insert(connection: aiosqlite.Connection, run_id: str, rows: Sequence[Any]) -> None:
+    if rows:
+        await connection.executemany(insert_statement(type(rows[0])), list(cells(run_id, rows)))
+
+
+async def _expect_controls(connection: aiosqlite.Connection, counter: int | None) -> None:
+    if counter is None:
+        return
+    rows = list(await connection.execute_fetchall("SELECT value FROM counters WHERE name = 'controls'"))
+    if int(rows[0][0]) != counter:
+        raise ControlsChangedError(
+            "kill switch or threshold changed while the scan decided", remedy="Decide again."
+        )
+
+
+async def _put_account(
+    connection: aiosqlite.Connection, run_id: str, scan_seq: int, at: datetime, desk: Mapping[str, Any]
+) -> None:
+    await connection.execute(
+        "INSERT INTO run_accounts VALUES (?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE"
+        " SET scan_seq = excluded.scan_seq, at = excluded.at, desk = excluded.desk",
+        (run_id, scan_seq, stamp(at), dumps(desk)),
+    )
+
+
+def _account(row: sqlite3.Row) -> AccountRow:
+    return AccountRow(row["run_id"], row["scan_seq"], parse_iso(row["at"]), json.loads(row["desk"]))
+
+
+def _result(row: sqlite3.Row) -> RunResultRow:
+    return RunResultRow(
+        row["run_id"], row["state"], json.loads(row["request"]), json.loads(row["result"])
+    )

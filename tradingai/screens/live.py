@@ -1,0 +1,390 @@
+"""The console's engine for real: the facade for commands, the store and the home's files for pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.commands import CancelJob, Command, JobCommand, Promote, ResumeJob, Rollback
+from tradingai.engine.core.errors import RegistryError, TradingAIError
+from tradingai.engine.core.events import MessageShown
+from tradingai.engine.core.ledger import Ledger
+from tradingai.engine.queries.snapshot import CheckView, ConsoleSnapshot, HeaderView, Interest, JobView
+from tradingai.screens.commands import CheckFeatures, Issuer, RunPipeline, VerifyCandles, VerifyModels
+from tradingai.screens.port import Receipt
+
+if TYPE_CHECKING:
+    from tradingai.engine.facade import Engine
+    from tradingai.engine.jobs.spec import JobUpdate
+    from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
+
+HEAVY_MODULES: Final = ("tradingai.engine.facade", "tradingai.engine.queries.assemble", "tradingai.engine.pipeline.plan")
+"""Imported after the first paint, in a thread."""
+POLL_S: Final = 0.25
+SYSTEM_S: Final = 60.0
+"""The machine's load is read again at least this often, and with every picture."""
+OWNER_S: Final = 1.0
+"""How often the engine's lock is looked at: an engine elsewhere that dies is noticed within two of these."""
+Opener = Callable[[], AbstractAsyncContextManager["Engine"]]
+
+
+class LiveEngine:
+    """One home's engine in this process, seen through pictures that are taken when something changed."""
+
+    def __init__(self, opener: Opener, clock: Clock, *, read_only: bool) -> None:
+        """``opener`` opens the facade; it is entered by :meth:`start` and left by :meth:`close`."""
+        self._opener = opener
+        self._clock = clock
+        self._read_only = read_only
+        self._context: AbstractAsyncContextManager[Engine] | None = None
+        self._engine: Engine | None = None
+        self._reader: SnapshotReader | None = None
+        self._picture = ConsoleSnapshot(now=clock.now(), settled=False)
+        self._version = 0
+        self._interest = Interest()
+        self._wanted = Interest()
+        self._stamp: object = None
+        self._taken_at = float("-inf")
+        self._beat = clock.monotonic()
+        self._owner_pid: int | None = None
+        self._owner_at = float("-inf")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watcher: asyncio.Task[None] | None = None
+        self._messages: list[tuple[str, str]] = []
+        self._checks: dict[str, JobView] = {}
+        self._closed = False
+
+    # -- life
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every command is refused."""
+        return self._read_only
+
+    async def start(self) -> None:
+        """Open the home, recover, take the first picture. Raises what the facade's opening raises."""
+        for name in HEAVY_MODULES:
+            await asyncio.to_thread(import_module, name)
+        from tradingai.engine.queries.assemble import SnapshotReader
+
+        self._context = self._opener()
+        self._engine = engine = await self._context.__aenter__()
+        self._reader = SnapshotReader(engine.paths, engine.settings, engine.clock, _surroundings())
+        for row in engine.recovered:
+            self._messages.append((f"{row.kind} {row.target} was interrupted; it can be resumed.", "warning"))
+        for problem in engine.problems:
+            self._messages.append((f"{problem.message}. {problem.remedy}".strip(), "error"))
+        await self._look(force=True)
+        self._watcher = asyncio.create_task(self._watch(), name="console: watch the store")
+
+    async def close(self) -> None:
+        """Stop this process's jobs at their safe points, then let go. Called twice it does nothing more."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+        if self._engine is not None:
+            await self._engine.stop_jobs("the console was closed")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._context is not None:
+            await self._context.__aexit__(None, None, None)
+            self._context = None
+
+    # -- pictures
+
+    def version(self) -> int:
+        """Moves with every new picture."""
+        return self._version
+
+    def snapshot(self) -> ConsoleSnapshot:
+        """The newest picture, with its clock and ages as of now."""
+        age = self._clock.monotonic() - self._beat
+        header = replace(self._picture.header, heartbeat_age_s=age if self._picture.settled else None)
+        return replace(self._picture, now=self._clock.now(), header=header)
+
+    def watch(self, interest: Interest) -> None:
+        """What the visible screen needs from the next picture on."""
+        self._wanted = interest
+
+    def take_messages(self) -> list[tuple[str, str]]:
+        """What ended in the background since the last call."""
+        taken, self._messages = self._messages, []
+        return taken
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(POLL_S)
+            try:
+                await self._look()
+            except TradingAIError as error:
+                self._messages.append((f"{error.message}. {error.remedy}".strip(), "error"))
+
+    async def _look(self, *, force: bool = False) -> None:
+        """Take a new picture when the store moved, the screen wants more, or a minute has passed."""
+        engine, reader = self._opened()
+        try:
+            stamp: object = await engine.version()
+        except TradingAIError as error:
+            stamp = error.message
+        self._beat = self._clock.monotonic()
+        owner = self._other_engine()
+        aged = self._beat - self._taken_at >= SYSTEM_S
+        moved = (stamp, owner) != self._stamp or self._wanted != self._interest
+        if not (force or moved or aged):
+            return
+        self._stamp, self._interest, self._taken_at = (stamp, owner), self._wanted, self._beat
+        picture = await asyncio.to_thread(reader.read, self._interest)
+        header = self._header(picture.header, owner)
+        self._picture = replace(picture, header=header, jobs=(*self._checks.values(), *picture.jobs))
+        self._version += 1
+
+    def _header(self, header: HeaderView, owner: int | None) -> HeaderView:
+        place = "attached" if owner is not None else "none" if self._read_only else "here"
+        return replace(header, engine=place, read_only=self._read_only)  # type: ignore[arg-type]  # one of the places
+
+    def _other_engine(self) -> int | None:
+        """The process that holds the engine's lock, when there is one; its end is a message."""
+        from tradingai.engine.queries.status import engine_state
+
+        if self._beat - self._owner_at < OWNER_S:
+            return self._owner_pid
+        engine, _ = self._opened()
+        state = engine_state(engine.paths)
+        owner = int(state["pid"]) if state["running"] else None
+        if self._owner_pid is not None and owner is None:
+            self._messages.append((f"The engine (process {self._owner_pid}) has ended.", "error"))
+        self._owner_pid, self._owner_at = owner, self._beat
+        return owner
+
+    # -- commands
+
+    def issue(self) -> Issuer:
+        """Who, where and when."""
+        engine, _ = self._opened()
+        given = engine.issue()
+        return Issuer(sender=given["sender"], surface="console", issued_at=given["issued_at"])
+
+    async def send(self, *commands: Command) -> Receipt:
+        """Have commands carried out; the first refusal ends the row and is what is reported."""
+        if self._read_only:
+            return Receipt(False, "Refused: this console is read-only.", "Open one without --read-only.")
+        done: list[str] = []
+        try:
+            for command in commands:
+                done.append(await self._carry_out(command))
+        except TradingAIError as error:
+            return Receipt(False, f"{_sentence(error.message)}", error.remedy)
+        return Receipt(True, _together(done))
+
+    async def _carry_out(self, command: Command) -> str:
+        engine, _ = self._opened()
+        match command:
+            case RunPipeline():
+                self._begin(self._pipeline(command))
+                return f"The {command.workload} pipeline runs."
+            case VerifyModels():
+                self._begin(self._verify_models())
+                return "Comparing every artifact with the ledger."
+            case VerifyCandles():
+                self._begin(self._verify_candles(command.symbol))
+                return f"Comparing the candles of {command.symbol} with their hash."
+            case CheckFeatures():
+                self._begin(self._check_features(command.symbol))
+                return f"Checking the features of {command.symbol}."
+        result = await engine.execute(command)
+        return _outcome(command, result)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def note(self, text: str, level: str) -> None:
+        """Append a message to the log; nothing in read-only."""
+        if not self._read_only and self._engine is not None and not self._closed:
+            await self._engine.store.events.append(MessageShown(text=text, severity=level))
+
+    # -- what takes a while and is no job of the store
+
+    async def _pipeline(self, command: RunPipeline) -> None:
+        from tradingai.engine.core.symbols import parse_market
+        from tradingai.engine.pipeline.plan import PipelineRequest, parse_workload
+        from tradingai.engine.pipeline.run import Pipeline
+
+        engine, _ = self._opened()
+
+        def hear(_: JobUpdate) -> None:
+            """The store has it already."""
+
+        try:
+            request = PipelineRequest(
+                workload=parse_workload(command.workload),
+                market=parse_market(command.market),
+                seed=command.seed,
+                symbols=engine.settings.symbols,
+                why="console",
+            )
+            result = await Pipeline(engine, engine.paths, engine.settings, engine.clock, hear).run(request)
+        except TradingAIError as error:
+            self._say(f"The pipeline stopped: {error.message}. {error.remedy}".strip(), "error")
+            return
+        live = sum(outcome.promotion in {"promoted", "live"} for outcome in result.models)
+        level = "info" if result.passed else "warning"
+        self._say(f"The pipeline ran to its end: {live} of {len(result.models)} models live.", level)
+
+    async def _verify_models(self) -> None:
+        from tradingai.engine.registry.verify import verify
+
+        engine, reader = self._opened()
+        try:
+            found = await asyncio.to_thread(verify, engine.paths, None)
+        except TradingAIError as error:
+            self._say(f"{_sentence(error.message)} {error.remedy}", "error")
+            return
+        reader.verified_at = self._clock.now()
+        wrong = [item for item in found if not item.ok]
+        if wrong:
+            first = wrong[0]
+            self._say(f"{first.model} {first.version}: {first.state}, {first.detail}", "error")
+        else:
+            self._say(f"{len(found)} versions and links are what the ledger says.", "info")
+
+    async def _verify_candles(self, symbol: str) -> None:
+        from tradingai.engine.store.candle_files import verify_dataset
+
+        engine, _ = self._opened()
+        try:
+            manifest = await asyncio.to_thread(verify_dataset, engine.paths, symbol)
+        except TradingAIError as error:
+            self._say(f"{_sentence(error.message)} {error.remedy}", "error")
+            return
+        self._say(f"{manifest.rows:,} candles of {symbol} are what their hash {manifest.sha256[:8]} says.", "info")
+
+    async def _check_features(self, symbol: str) -> None:
+        """In a process of its own: checking is pure computation, and this one has keys to listen to."""
+        engine, reader = self._opened()
+        job = JobView(
+            f"check-{symbol}", "features_check", symbol, "running", started_at=self._clock.now(), unit="features"
+        )
+        self._checks[symbol] = job
+        self._stamp = None
+        arguments = ("--home", str(engine.paths.root), "features", "check", "--symbols", symbol, "--json")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tradingai", *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            output, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        finally:
+            self._checks.pop(symbol, None)
+            self._stamp = None
+        check = check_view(symbol, output, self._clock)
+        reader.check = check
+        self._say(f"{symbol}: {check.summary}", "info" if check.passed else "error")
+
+    def _say(self, text: str, level: str) -> None:
+        self._messages.append((text, level))
+        self._stamp = None
+
+    def _opened(self) -> tuple[Engine, SnapshotReader]:
+        if self._engine is None or self._reader is None:
+            raise TradingAIError("the home is still being opened", remedy="Try again in a moment.")
+        return self._engine, self._reader
+
+
+def check_view(symbol: str, output: bytes, clock: Clock) -> CheckView:
+    """The answer of ``features check --json`` in a line."""
+    try:
+        document = json.loads(output)
+    except ValueError:
+        return CheckView(False, f"the check of {symbol} ended without an answer", clock.now())
+    if isinstance(document, dict) and "error" in document:
+        return CheckView(False, str(document["error"]["message"]), clock.now())
+    report = document[0]
+    for check in report["checks"]:
+        for wrong in check["failures"]:
+            text = f"{wrong['feature']} at {wrong['ts']}: {wrong['got']:g} instead of {wrong['expected']:g}"
+            return CheckView(False, f"{check['name']}: {text}", clock.now(), wrong["feature"])
+    names = ", ".join(str(check["name"]).replace("_", " ") for check in report["checks"])
+    text = f"{report['features']} features at {len(report['cuts'])} cuts: {names}"
+    return CheckView(bool(report["passed"]), text, clock.now())
+
+
+def _outcome(command: Command, result: Mapping[str, Any]) -> str:
+    """What came of a command, in a sentence."""
+    match command:
+        case Promote():
+            return f"{command.model} {result.get('version', command.version)} is live."
+        case Rollback():
+            return f"{command.model} {result.get('version', command.version)} is live again."
+        case CancelJob():
+            return "It stops at its next safe point."
+        case ResumeJob():
+            return "It goes on from its checkpoint."
+        case JobCommand():
+            payload = command.payload()
+            words = {
+                "GenerateCandles": "Creating candles", "ImportCandles": "Importing candles",
+                "BuildFeatures": "Building features", "StartTraining": "Training", "Evaluate": "Evaluating",
+            }  # fmt: skip
+            what = words.get(type(command).__name__, type(command).__name__)
+            return f"{what} of {payload.get('symbol') or payload.get('model')}."
+    return f"{type(command).__name__}: done."
+
+
+def _together(done: list[str]) -> str:
+    """One sentence for several commands of a kind."""
+    if len(done) < 2:
+        return done[0] if done else ""
+    heads = {text.rsplit(" ", 1)[0] for text in done}
+    if len(heads) == 1:
+        names = ", ".join(text.rsplit(" ", 1)[1].rstrip(".") for text in done)
+        return f"{heads.pop()} {names}."
+    return " ".join(done)
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
+
+
+def _surroundings() -> Surroundings:
+    from tradingai.engine.pipeline.plan import WORKLOADS
+    from tradingai.engine.queries.assemble import Surroundings
+
+    return Surroundings(
+        rollback=_rollback,
+        feature_texts=_feature_texts,
+        workloads={name: (work.start, work.end) for name, work in WORKLOADS.items()},
+    )
+
+
+def _rollback(ledger: Ledger, model: str) -> str | None:
+    from tradingai.engine.registry.registry import rollback_target
+
+    try:
+        return rollback_target(ledger, model)
+    except RegistryError:
+        return None
+
+
+def _feature_texts() -> Mapping[str, str]:
+    from tradingai.engine.features.registry import FEATURES
+
+    return {item.name: f"{item.meaning} ({item.source})" for item in FEATURES}

@@ -1,0 +1,301 @@
+"""Starting the pipeline's steps: one place for the questions asked and the commands sent, whatever the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from tradingai.engine.core.commands import (
+    BuildFeatures,
+    Evaluate,
+    GenerateCandles,
+    ImportCandles,
+    Promote,
+    ResumeJob,
+    Rollback,
+    StartTraining,
+)
+from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.symbols import MARKETS, PIPELINE_SYMBOLS, parse_market, parse_symbol, parse_symbols
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, EvaluationView, JobView, PhaseView
+from tradingai.screens.commands import RunPipeline
+from tradingai.screens.dialog import Dialog, Field, must_be, whole_number
+from tradingai.screens.port import Host
+from tradingai.widgets import numbers
+
+QUICK_DAYS: Final = 120
+MOST_DAYS: Final = 2_141
+"""Days from 2020-01-01 to the last synthetic candle."""
+
+
+def coin_of(model: str) -> str:
+    """``lstm_BTC-USD`` → ``BTC-USD``."""
+    return model.removeprefix("lstm_")
+
+
+def _symbols(text: str) -> str:
+    try:
+        parse_symbols(text)
+    except UsageError as error:
+        return f"{error.message}; {error.remedy}"
+    return ""
+
+
+def _market(text: str) -> str:
+    return "" if text in MARKETS else f"One of {', '.join(MARKETS)}"
+
+
+def create_candles(host: Host) -> None:
+    """Ask for coins, days, market and seed; one job a coin. What is there already is skipped."""
+
+    def start(values: dict[str, str]) -> None:
+        from tradingai.engine.pipeline.plan import LAST_CANDLE
+
+        first = LAST_CANDLE - timedelta(days=int(values["days"])) + timedelta(minutes=1)
+        host.order(
+            *(
+                GenerateCandles(
+                    **host.engine.issue(),
+                    symbol=symbol,
+                    market=parse_market(values["market"]),
+                    seed=int(values["seed"]),
+                    start=first,
+                    end=LAST_CANDLE,
+                )
+                for symbol in parse_symbols(values["coins"])
+            )
+        )
+
+    snapshot = host.snapshot
+    fields = (
+        Field("coins", "coins", ",".join(PIPELINE_SYMBOLS), "BTC-USD,ETH-USD", _symbols),
+        Field("days", "days, up to 2025-11-10 01:07Z", str(QUICK_DAYS), "", whole_number(2, MOST_DAYS)),
+        Field("market", f"market: {', '.join(MARKETS)}", snapshot.market, "", _market),
+        Field("seed", "seed", str(snapshot.seed), "", whole_number(0, 2**31 - 1)),
+    )
+    texts = ["The same market, seed and range give the same candles, so that what is there is kept."]
+    host.ask(Dialog("Create synthetic candles", texts, verb="create", keep="leave it", fields=fields), start)
+
+
+def _symbol(text: str) -> str:
+    try:
+        parse_symbol(text)
+    except UsageError as error:
+        return f"{error.message}; {error.remedy}"
+    return ""
+
+
+def import_candles(host: Host) -> None:
+    """Ask for a file and a coin."""
+
+    def start(values: dict[str, str]) -> None:
+        symbol = parse_symbol(values["coin"])
+        host.order(ImportCandles(**host.engine.issue(), symbol=symbol, file=values["file"]))
+
+    fields = (
+        Field("file", "file, CSV or Parquet", "", "/data/btc.csv", lambda text: "" if text else "A path"),
+        Field("coin", "coin", "BTC-USD", "", _symbol),
+    )
+    texts = ["Columns are found by their common names; times need a zone or are UTC. Nothing is dropped uncounted."]
+    host.ask(Dialog("Import candles", texts, verb="import", keep="leave it", fields=fields), start)
+
+
+def build_features(host: Host, coins: Sequence[str]) -> None:
+    """Build the matrices of these coins; unchanged ones are skipped by their jobs."""
+    if not coins:
+        host.say("There are no candles yet: c on 2 Data creates some.", "warning")
+        return
+    host.order(*(BuildFeatures(**host.engine.issue(), symbol=coin) for coin in coins))
+
+
+def train(host: Host, models: Sequence[str]) -> None:
+    """Ask for coins, epochs and seed."""
+    names = ",".join(coin_of(model) for model in models)
+
+    def start(values: dict[str, str]) -> None:
+        host.order(
+            *(
+                StartTraining(
+                    **host.engine.issue(),
+                    symbol=symbol,
+                    epochs=int(values["epochs"]),
+                    seed=int(values["seed"]),
+                    fresh=values["again"] == "yes",
+                )
+                for symbol in parse_symbols(values["coins"])
+            )
+        )
+
+    fields = (
+        Field("coins", "coins", names or "BTC-USD", "BTC-USD,ETH-USD", _symbols),
+        Field("epochs", "epochs", "10", "", whole_number(1, 1000)),
+        Field("seed", "seed", str(host.snapshot.seed), "", whole_number(0, 2**31 - 1)),
+        Field("again", "start over, no or yes", "no", "", lambda text: "" if text in {"no", "yes"} else "no or yes"),
+    )
+    texts = ["It continues from its checkpoint when there is one, and ends early after 3 epochs without gain."]
+    host.ask(Dialog("Train", texts, verb="train", keep="leave it", fields=fields), start)
+
+
+def attempt_text(item: EvaluationView) -> str:
+    """What an evaluation costs: the attempt it counts as, and the level it is held to."""
+    if item.next_attempt is None:
+        return f"{item.model}: counted as an attempt on its test data"
+    alpha = f", α {item.next_alpha:.4f}" if item.next_alpha is not None else ""
+    return f"{item.model}: attempt {item.next_attempt} on this test data{alpha}"
+
+
+def evaluate(host: Host, models: Sequence[str]) -> None:
+    """State each model's attempt and its α first; trying again is counted."""
+    snapshot = host.snapshot
+    items = [item for item in snapshot.evaluations if item.model in models and item.trained]
+    if not items:
+        host.say("There is no trained model to evaluate: t on 4 Training trains one.", "warning")
+        return
+    title = f"Evaluate {items[0].model}" if len(items) == 1 else f"Evaluate {len(items)} models"
+    texts = [*(attempt_text(item) for item in items), "! Each attempt makes the significance gate stricter."]
+    dialog = Dialog(title, texts, verb="evaluate", keep="leave it")
+    commands = [Evaluate(**host.engine.issue(), model=item.model) for item in items]
+    host.ask(dialog, lambda _: host.order(*commands))
+
+
+def promote(host: Host, item: EvaluationView) -> None:
+    """Say what changes, and promote once the model's name was typed."""
+    if item.report is None or not item.promotable or item.version is None:
+        host.say(f"{item.model} cannot be promoted: {why_not(item)}", "warning")
+        return
+    model, version = item.model, item.version
+    now = f"{item.live_version} is live now." if item.live_version else "Nothing is live for this model yet."
+    texts = [
+        f"{version} passed {len(item.report.gates)} of {len(item.report.gates)} gates "
+        f"with {numbers.percent(item.report.accuracy)} on its test range. {now}",
+        "Its artifact is compared with its hash once more before the link is moved.",
+    ]
+    keep = f"keep {item.live_version}" if item.live_version else "leave it"
+    fields = (Field("name", "Type its name to confirm", "", model, must_be(model)),)
+    dialog = Dialog(f"Promote {model} {version}", texts, verb="promote", keep=keep, fields=fields, live=True)
+    host.ask(
+        dialog,
+        lambda _: host.order(Promote(**host.engine.issue(), model=model, version=version, why="console")),
+    )
+
+
+def why_not(item: EvaluationView) -> str:
+    """Why a model may not be promoted now."""
+    if item.report is None:
+        return "it has not been evaluated; v evaluates it"
+    if item.report.exploratory:
+        return "its evaluation used looser thresholds and is EXPLORATORY"
+    if not item.report.passed:
+        failed = ", ".join(gate.id for gate in item.report.gates if not gate.passed)
+        return f"refused by {failed or 'gates that have not decided'}; there is no way round"
+    return f"{item.version} is live already"
+
+
+def roll_back(host: Host, item: EvaluationView) -> None:
+    """Make the version before live again, once it was typed."""
+    if item.rollback_to is None or item.live_version is None:
+        host.say(f"{item.model} has no earlier live version to go back to.", "warning")
+        return
+    model, target = item.model, item.rollback_to
+    texts = [
+        f"{item.live_version} stops being live, {target} is live again at once.",
+        "Its artifact is compared with its hash before the link is moved. The ledger keeps both.",
+    ]
+    fields = (Field("version", "Type the version to confirm", "", target, must_be(target)),)
+    dialog = Dialog(
+        f"Roll {model} back to {target}", texts, verb="roll back", keep=f"keep {item.live_version}", fields=fields,
+        live=True,
+    )  # fmt: skip
+    host.ask(
+        dialog,
+        lambda _: host.order(Rollback(**host.engine.issue(), model=model, version=target, why="console")),
+    )
+
+
+def resume(host: Host, job: JobView) -> None:
+    """Go on with a job that stopped."""
+    host.order(ResumeJob(**host.engine.issue(), job_id=job.id))
+
+
+def stopped_jobs(snapshot: ConsoleSnapshot, kind: str) -> list[JobView]:
+    """The newest job of each target, where it stopped and can be resumed."""
+    found: dict[str, JobView] = {}
+    for job in snapshot.jobs:
+        if job.kind == kind:
+            found.setdefault(job.target, job)
+    return [job for job in found.values() if job.resumable]
+
+
+def start_phase(host: Host, phase: str) -> None:
+    """Start one step of the pipeline for every coin or model it is still to be done for."""
+    snapshot = host.snapshot
+    coins = tuple(data.symbol for data in snapshot.datasets)
+    if phase == "candles":
+        create_candles(host)
+    elif phase == "features":
+        build_features(host, coins)
+    elif phase == "training":
+        stopped = stopped_jobs(snapshot, "train_lstm")
+        if stopped:
+            for job in stopped:
+                resume(host, job)
+            return
+        untrained = [item.model for item in snapshot.evaluations if not item.trained]
+        train(host, untrained or list(snapshot.models))
+    elif phase in {"evaluation", "gates"}:
+        todo = [item.model for item in snapshot.evaluations if item.trained and (item.report is None or item.stale)]
+        evaluate(host, todo or [item.model for item in snapshot.evaluations if item.trained])
+    elif phase == "promotion":
+        ready = [item for item in snapshot.evaluations if item.promotable]
+        if ready:
+            promote(host, ready[0])
+        else:
+            host.say("No model waits for promotion.", "warning")
+
+
+def next_phase(snapshot: ConsoleSnapshot) -> PhaseView | None:
+    """The step that is next: the first one that is not done and not running, of those that exist."""
+    for phase in snapshot.phases:
+        if phase.state in {"next", "failed", "interrupted"}:
+            return phase
+        if phase.state in {"waiting", "running", "later"}:
+            return None
+        if phase.state == "refused":
+            return phase
+    return None
+
+
+def start_next(host: Host) -> None:
+    """The next step; in an empty home the whole quick pipeline, since nothing can be lost there."""
+    snapshot = host.snapshot
+    if not snapshot.datasets and not snapshot.jobs:
+        host.order(_pipeline(host))
+        return
+    phase = next_phase(snapshot)
+    if phase is None:
+        host.say("Nothing waits to be started.", "info")
+    elif phase.id == "gates":
+        refused = [item.model for item in snapshot.evaluations if item.report and not item.report.passed]
+        train(host, refused)
+    else:
+        start_phase(host, phase.id)
+
+
+def _pipeline(host: Host) -> RunPipeline:
+    snapshot = host.snapshot
+    return RunPipeline(
+        **host.engine.issue(), workload=snapshot.workload_id, market=snapshot.market, seed=snapshot.seed
+    )
+
+
+def start_all(host: Host) -> None:
+    """Every step that is left, after a question."""
+    snapshot = host.snapshot
+    texts = [
+        f"The {snapshot.workload_id} workload on {snapshot.market}, seed {snapshot.seed}: candles, features, "
+        "training, evaluation and gates. What is done is skipped.",
+        "! Models that pass every gate are promoted; evaluations count as attempts.",
+    ]
+    dialog = Dialog("Run all steps", texts, verb="run all", keep="leave it")
+    host.ask(dialog, lambda _: host.order(_pipeline(host)))

@@ -1,0 +1,106 @@
+"""The screen as SVG, cell by cell: every run of plain characters has its own place, every other character its own.
+
+Textual's export relies on ``textLength``, which some renderers ignore, and lets lines with braille drift where the
+font lacks it. Here nothing can drift further than one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Final
+
+from rich.color_triplet import ColorTriplet
+from rich.segment import Segment
+from textual.app import App
+from textual.strip import Strip
+
+CELL_WIDTH: Final = 9.6
+CELL_HEIGHT: Final = 19.0
+BASELINE: Final = 14.2
+FONT_SIZE: Final = 16
+MARGIN: Final = 8
+FONTS: Final = (
+    "'DejaVu Sans Mono', 'JetBrains Mono', 'Cascadia Mono', 'SF Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
+)
+
+
+def _hex(colour: ColorTriplet | None, fallback: str) -> str:
+    return colour.hex if colour is not None else fallback
+
+
+def screen_strips(app: App[object]) -> list[Strip]:
+    """What the visible screen shows, one strip a row, dialogs over their page."""
+    return app.screen._compositor.render_strips()  # noqa: SLF001 - Textual has no public way to read the cells
+
+
+def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, ground: str) -> str:
+    """Strips as an SVG document."""
+    rows = list(strips)
+    width = columns * CELL_WIDTH + 2 * MARGIN
+    height = len(rows) * CELL_HEIGHT + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img">',
+        f"<title>{escape(title)}</title>",
+        f'<rect width="100%" height="100%" rx="6" fill="{ground}"/>',
+        f'<g font-family="{FONTS}" font-size="{FONT_SIZE}" xml:space="preserve">',
+    ]
+    for y, strip in enumerate(rows):
+        parts.extend(_row(list(strip), MARGIN + y * CELL_HEIGHT, ground))
+    parts.append("</g></svg>")
+    return "\n".join(parts) + "\n"
+
+
+def _row(segments: list[Segment], top: float, ground: str) -> Iterable[str]:
+    x = 0
+    texts: list[str] = []
+    for segment in segments:
+        style = segment.style
+        cells = segment.cell_length
+        colour = _hex(style.color.triplet if style and style.color else None, "#cccccc")
+        back = _hex(style.bgcolor.triplet if style and style.bgcolor else None, ground)
+        left = MARGIN + x * CELL_WIDTH
+        if back != ground:
+            yield (
+                f'<rect x="{left:.1f}" y="{top:.1f}" width="{cells * CELL_WIDTH + 0.3:.1f}" '
+                f'height="{CELL_HEIGHT + 0.3:.1f}" fill="{back}"/>'
+            )
+        bold = ' font-weight="bold"' if style and style.bold else ""
+        if style and style.underline:
+            texts.append(
+                f'<rect x="{left:.1f}" y="{top + CELL_HEIGHT - 2:.1f}" width="{cells * CELL_WIDTH:.1f}" '
+                f'height="1.2" fill="{colour}"/>'
+            )
+        texts.extend(_runs(segment.text, left, top, colour, bold))
+        x += cells
+    yield from texts
+
+
+def _runs(text: str, left: float, top: float, colour: str, bold: str) -> Iterable[str]:
+    """Words of ASCII together, everything else by itself; box-drawing rules as rectangles, so that they join."""
+    index = 0
+    while index < len(text):
+        character = text[index]
+        x = left + index * CELL_WIDTH
+        if character == " ":
+            index += 1
+            continue
+        if character in "━─":
+            end = index
+            while end < len(text) and text[end] == character:
+                end += 1
+            thick = 2.2 if character == "━" else 1.0
+            yield (
+                f'<rect x="{x:.1f}" y="{top + CELL_HEIGHT / 2 - thick / 2:.1f}" '
+                f'width="{(end - index) * CELL_WIDTH:.1f}" height="{thick}" fill="{colour}"/>'
+            )
+            index = end
+            continue
+        end = index + 1
+        if character.isascii():
+            while end < len(text) and text[end].isascii() and text[end] != " ":
+                end += 1
+        run = escape(text[index:end])
+        yield f'<text x="{x:.1f}" y="{top + BASELINE:.1f}" fill="{colour}"{bold}>{run}</text>'
+        index = end

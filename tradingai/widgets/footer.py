@@ -1,0 +1,105 @@
+"""The row of keys at the bottom, and the panel that lists all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from tradingai.widgets.header import NORMAL_COLUMNS, WIDE_COLUMNS
+from tradingai.widgets.line import BLANK, Line, Span, line, pad, wrap
+from tradingai.widgets.section import rule
+
+HELP_COLUMNS: Final = 40
+MOST_KEYS: Final = 6
+
+
+class Key(NamedTuple):
+    """A key of a screen: what is pressed, its word in the footer, what it does in the help, and the action."""
+
+    key: str
+    word: str
+    help: str
+    action: str
+    footer: bool = True
+
+
+COMMON_KEYS: Final = (
+    ("0–9", "screens"),
+    ("j k ↓ ↑", "down, up"),
+    ("g G", "first, last row"),
+    ("tab", "next section"),
+    ("[ ]", "previous, next coin or model"),
+    ("enter", "open"),
+    ("esc", "back, clear the filter"),
+    ("/", "filter"),
+    ("s", "sort"),
+    ("y", "copy the row"),
+    ("e", "export the rows as CSV"),
+    ("x", "cancel the running job"),
+    ("^p", "all commands"),
+    ("^t", "light or dark"),
+    ("?", "this panel"),
+    ("q", "quit"),
+)
+
+KEY_FACES: Final = {
+    "enter": "↵",
+    "escape": "esc",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "slash": "/",
+    "question_mark": "?",
+    "ctrl+p": "^p",
+    "brackets": "[ ]",
+}
+
+
+def face(key: str) -> str:
+    """How a key is written."""
+    return KEY_FACES.get(key, key)
+
+
+def footer_line(keys: Sequence[Key], width: int, *, can_filter: bool) -> Line:
+    """This screen's keys from the left, the common ones at the right; at most six, fewer where they do not fit."""
+    wide = width >= WIDE_COLUMNS
+    gap = 3 if wide else 2
+    common = [("question_mark", "keys", "help"), ("q", "quit", "quit")]
+    if width >= NORMAL_COLUMNS:
+        common.insert(1, ("ctrl+p", "commands", "palette"))
+        if can_filter:
+            common.insert(0, ("slash", "filter", "filter"))
+    right = _row([(face(key), word, action) for key, word, action in common], gap)
+    shown = [(face(item.key), item.word, item.action) for item in keys if item.footer][:MOST_KEYS]
+    inner = width - 2
+    while shown and _row(shown, gap).width + right.width + 2 > inner:
+        shown.pop()
+    left = _row(shown, gap)
+    return Line((*left.spans, pad(inner - left.width - right.width), *right.spans))
+
+
+def _row(items: Sequence[tuple[str, str, str]], gap: int) -> Line:
+    spans: list[Span] = []
+    for index, (key, word, action) in enumerate(items):
+        if index:
+            spans.append(pad(gap))
+        spans.append(Span(key, "blue+b", ("action", action)))
+        spans.append(Span(f" {word}", "muted", ("action", action)))
+    return Line(tuple(spans))
+
+
+def help_lines(title: str, keys: Sequence[Key], height: int) -> list[Line]:
+    """The panel under ``?``: all keys of the screen, then those taken everywhere."""
+    width = HELP_COLUMNS - 4
+    own: list[Line] = []
+    for item in keys:
+        rows = wrap(item.help, width - 10) or [""]
+        own.append(line(Span(f"{face(item.key):<8}", "blue+b", ("action", item.action)), pad(2), rows[0]))
+        own.extend(line(pad(10), row) for row in rows[1:])
+    everywhere = [line(Span(f"{key:<8}", "blue+b"), pad(2), Span(word, "muted")) for key, word in COMMON_KEYS]
+    lines = [rule(f"Keys of {title}", "", width), *own]
+    if len(lines) + len(everywhere) + 3 <= height:
+        lines += [BLANK, rule("Everywhere", "", width), *everywhere]
+    elif len(lines) + 4 <= height:
+        room = height - len(lines) - 2
+        lines += [BLANK, rule("Everywhere", "", width), *everywhere[: max(0, room - 1)]]
+    return lines
