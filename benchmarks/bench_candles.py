@@ -3,8 +3,7 @@
     python benchmarks/bench_candles.py [--rows 3081668] [--market cycles]
 
 Requirement (product.md section 15): 3 x 3,081,668 candles in at most 15 s. The baseline is the least that
-could be done: one Brownian motion a coin, drawn in one piece and written as one Parquet file, without cleaning,
-oracle or hash.
+could be done: one random walk a coin, in one piece, as one Parquet file, without cleaning, oracle or hash.
 """
 
 from __future__ import annotations
@@ -86,9 +85,7 @@ def main() -> None:
         folder, symbol, rows, market = options.worker
         worker(Path(folder), symbol, int(rows), market)
         return
-    print(
-        f"{len(PIPELINE_SYMBOLS)} x {options.rows:,} candles, {WORKERS} workers; limit for the full range 15 s"
-    )
+    print(f"3 coins x {options.rows:,} candles, {WORKERS} workers; at full length at most 15 s")
     print(f"{'what':<28}{'wall s':>8}{'cpu s':>8}{'rows/s':>14}{'peak MB':>9}")
     for name, market in ((f"market {options.market}", options.market), ("plain random walks", "plain")):
         with tempfile.TemporaryDirectory() as folder:

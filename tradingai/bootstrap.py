@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradingai.engine.archive import refuse_missing
 from tradingai.engine.backup import BackupSummary, restore_backup
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.commands import Surface
+from tradingai.engine.core.commands import ControlCommand, Surface
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired
 from tradingai.engine.core.home import Home, open_home
+from tradingai.engine.core.locks import FileLock
+from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings, load_settings
-from tradingai.engine.facade import Engine
+from tradingai.engine.facade import Engine, Issuer, operator
+from tradingai.engine.jobs.recovery import prune_logs
 from tradingai.engine.jobs.runner import JobRunner
 from tradingai.engine.registry.registry import Registry
+from tradingai.engine.runtime.controls import carry_out
 from tradingai.engine.store.database import Store
+
+if TYPE_CHECKING:
+    from tradingai.engine.providers.live import LiveFeed
+    from tradingai.engine.runtime.loop import Scanned
+    from tradingai.engine.runtime.session import LiveSession
 
 
 @asynccontextmanager
@@ -43,6 +53,95 @@ async def open_engine(
     opened = _open_read_only if read_only else _open_writable
     async with opened(home, settings, clock, surface, worker_module) as engine:
         yield engine
+
+
+class Live(NamedTuple):
+    """An engine that scans: nobody else's in this home until it is closed."""
+
+    engine: Engine
+    session: LiveSession
+
+
+@asynccontextmanager
+async def open_live(
+    root: Path,
+    *,
+    interval_s: float | None = None,
+    clock: Clock | None = None,
+    surface: Surface = "cli",
+    command: str = "tradingai run",
+    feed: LiveFeed | None = None,
+    on_scan: Callable[[Scanned], None] = lambda _scanned: None,
+) -> AsyncIterator[Live]:
+    """An engine with a scan loop over an existing home; it holds ``locks/engine`` until it is closed.
+
+    ``interval_s`` None takes SCAN_INTERVAL_S; ``feed`` None continues the stored candles with DATA_PROVIDER.
+    Raises what :func:`open_engine` raises, LockHeldError naming the engine that runs, and UsageError when no
+    feed continues the candles.
+    """
+    from tradingai.engine.providers.live import live_feed
+    from tradingai.engine.runtime.session import LiveSession
+    from tradingai.engine.store.manifests import list_dataset_manifests
+
+    clock = clock or RealClock()
+    settings = load_settings(root)
+    paths = open_home(root, clock).paths
+    lock = FileLock(
+        paths.locks / "engine",
+        command=command,
+        clock=clock,
+        subject=f"the engine of {paths.root}",
+        remedy="Only one engine scans a home: stop that one (SIGTERM or Ctrl-C), then run this again.",
+    )
+    with lock:
+        store = await Store.open(settings.database_path(paths.root), paths, clock, engine_lock_held=True)
+        await store.close()
+        history = [item for item in list_dataset_manifests(paths) if item.symbol in settings.symbols]
+        source = feed or live_feed(settings, history)
+        try:
+            async with open_engine(root, clock=clock, surface=surface) as engine:
+                session = LiveSession(
+                    engine.store,
+                    paths,
+                    settings,
+                    clock,
+                    source,
+                    interval_s=interval_s or settings.scan_interval_s,
+                    on_scan=on_scan,
+                )
+                yield Live(engine, session)
+        finally:
+            await source.close()
+
+
+class ControlDesk(NamedTuple):
+    """What a control is carried out with: nothing that may be busy or broken for another reason."""
+
+    store: Store
+    settings: Settings
+    paths: HomePaths
+    clock: Clock
+
+    async def carry_out(self, command: ControlCommand) -> dict[str, Any]:
+        """Write the control; see :func:`tradingai.engine.runtime.controls.carry_out`."""
+        return await carry_out(self.store, self.settings, self.paths, self.clock, command)
+
+    def issue(self) -> Issuer:
+        """Who, where and when, for a new command."""
+        return Issuer(sender=operator(), surface="cli", issued_at=self.clock.now())
+
+
+@asynccontextmanager
+async def open_controls(root: Path, *, clock: Clock | None = None) -> AsyncIterator[ControlDesk]:
+    """Kill switch, threshold and account of an existing home, engine or no engine.
+
+    Raises SettingsError, HomeError, MissingError without a home, StoreError, LockHeldError.
+    """
+    clock = clock or RealClock()
+    settings = load_settings(root)
+    paths = open_home(root, clock).paths
+    async with await Store.open(settings.database_path(paths.root), paths, clock) as store:
+        yield ControlDesk(store, settings, paths, clock)
 
 
 async def restore_home(root: Path, file: Path, *, clock: Clock | None = None) -> BackupSummary:
@@ -89,6 +188,7 @@ async def _open_writable(
         recovered = await runner.recover()
         problems = await _repair_links(store, Registry(paths, clock, who="engine, start"))
         await store.events.prune(settings.event_days)
+        prune_logs(paths, clock, days=settings.event_days)
         engine = Engine(
             paths=paths,
             settings=settings,

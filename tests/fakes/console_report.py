@@ -28,7 +28,9 @@ def tiers(*, refused: bool) -> tuple[TierResult, ...]:
     bounds = ((0.55, 0.65), (0.65, 0.75), (0.75, 1.0))
     return tuple(
         TierResult(name, *bound, count, count // 15, confidence, hit, True)
-        for name, bound, count, confidence, hit in zip(("low", "medium", "high"), bounds, bars, said, hits, strict=True)
+        for name, bound, count, confidence, hit in zip(
+            ("low", "medium", "high"), bounds, bars, said, hits, strict=True
+        )
     )
 
 
@@ -47,30 +49,82 @@ def gates(*, refused: bool, accuracy: float) -> tuple[GateResult, ...]:
     """Five gates; calibration fails when refused."""
     calibration = (
         GateResult(
-            "calibration", False, 0.082, 0.05, -0.032,
+            "calibration",
+            False,
+            0.082,
+            0.05,
+            -0.032,
             "the worse of two: high tier says 86.4 %, hits 78.2 %, gap 8.2 pt; tier MAE 6.1 % (limit 5.0)",
             "The high tier's gap has to fall from 8.2 to 5.0 pt and tier MAE from 6.1 to 5.0 %: train again.",
-            "high tier gap", "fraction", "≤",
+            "high tier gap",
+            "fraction",
+            "≤",
         )
         if refused
-        else GateResult("calibration", True, 0.013, 0.05, 0.037, "tier MAE 0.9 %, high tier's gap 1.3 pt (limits 5.0)",
-                        "", "high tier gap", "fraction", "≤")
-    )  # fmt: skip
+        else GateResult(
+            "calibration",
+            True,
+            0.013,
+            0.05,
+            0.037,
+            "tier MAE 0.9 %, high tier's gap 1.3 pt (limits 5.0)",
+            "",
+            "high tier gap",
+            "fraction",
+            "≤",
+        )
+    )
     return (
-        GateResult("accuracy", True, accuracy, 0.68, accuracy - 0.68,
-                   "test 2024-12-24 → 2025-11-10, 462,220 labelled bars, interval 71.0–72.0 %", "", "accuracy",
-                   "fraction", "≥"),
+        GateResult(
+            "accuracy",
+            True,
+            accuracy,
+            0.68,
+            accuracy - 0.68,
+            "test 2024-12-24 → 2025-11-10, 462,220 labelled bars, interval 71.0–72.0 %",
+            "",
+            "accuracy",
+            "fraction",
+            "≥",
+        ),
         calibration,
-        GateResult("leakage", True, 7, 7, 0,
-                   "prefix, future, splits, constants, shuffled 50.1 %, single 61.3 %, parity 4e-7", "",
-                   "checks passed", "checks", "="),
-        GateResult("significance", True, 0.102, 0.0, 0.102,
-                   "worst of 3 baselines: momentum 60.8 %, difference +10.7 pt [10.2, 11.2]", "",
-                   "lower bound of the lead", "fraction", ">"),
-        GateResult("sample", True, 17_902, 100, 17_802,
-                   "on 100 % of 321 test days, busiest day holds 0.6 % (limit 20 %)", "",
-                   "non-overlapping predictions", "count", "≥"),
-    )  # fmt: skip
+        GateResult(
+            "leakage",
+            True,
+            7,
+            7,
+            0,
+            "prefix, future, splits, constants, shuffled 50.1 %, single 61.3 %, parity 4e-7",
+            "",
+            "checks passed",
+            "checks",
+            "=",
+        ),
+        GateResult(
+            "significance",
+            True,
+            0.102,
+            0.0,
+            0.102,
+            "worst of 3 baselines: momentum 60.8 %, difference +10.7 pt [10.2, 11.2]",
+            "",
+            "lower bound of the lead",
+            "fraction",
+            ">",
+        ),
+        GateResult(
+            "sample",
+            True,
+            17_902,
+            100,
+            17_802,
+            "on 100 % of 321 test days, busiest day holds 0.6 % (limit 20 %)",
+            "",
+            "non-overlapping predictions",
+            "count",
+            "≥",
+        ),
+    )
 
 
 def leakage() -> tuple[CheckResult, ...]:
@@ -97,7 +151,8 @@ def report(model: str, data_sha256: str, artifact_sha256: str, *, refused: bool 
         BaselineResult("inverse", 0.392, accuracy - 0.392, Interval(0.317, 0.329, ALPHA, 321)),
     )
     months = tuple(
-        GroupAccuracy(f"2025-{month:02d}", 42_000, accuracy - 0.009 + 0.0017 * (month * 3 % 11)) for month in range(1, 12)
+        GroupAccuracy(f"2025-{month:02d}", 42_000, accuracy - 0.009 + 0.0017 * (month * 3 % 11))
+        for month in range(1, 12)
     )
     return EvaluationReport(
         model=model,

@@ -53,7 +53,10 @@ async def open_runner(
 ) -> AsyncIterator[OpenHome]:
     """A runner over the home at ``root``, closed at the end."""
     clock, settings = RealClock(), plain_settings(**changes)
-    async with open_store(root, clock) as (store, paths), JobRunner(
-        store, paths, clock, settings, worker_module=worker_module, stop_grace_s=stop_grace_s
-    ) as runner:
+    async with (
+        open_store(root, clock) as (store, paths),
+        JobRunner(
+            store, paths, clock, settings, worker_module=worker_module, stop_grace_s=stop_grace_s
+        ) as runner,
+    ):
         yield OpenHome(paths, clock, settings, store, runner)

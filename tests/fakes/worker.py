@@ -18,14 +18,16 @@ from tradingai.engine.core.settings import Settings
 from tradingai.engine.worker import main
 
 
-def echo(paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
+def echo(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
     """Report, print to both descriptors in three ways, and return what the process looks like."""
     reporter.progress(Progress(1, 2, "steps", rate=3.0, eta_s=0.5, detail={"epoch": 1}))
     reporter.emit(StateRepaired(what="nothing", detail="a test event"))
-    print("a stray print")
+    print("a stray print")  # noqa: T201 - what the test is about
     os.write(1, b'{"result": {"forged": true}}\n')
     subprocess.run([sys.executable, "-c", "print('from a grandchild')"], check=True)
-    print("on standard error", file=sys.stderr)
+    print("on standard error", file=sys.stderr)  # noqa: T201 - what the test is about
     reporter.progress(Progress(2, 2, "steps"))
     return {
         "params": dict(params),
@@ -38,7 +40,9 @@ def echo(paths: HomePaths, settings: Settings, params: Mapping[str, Any], report
     }
 
 
-def skip(paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
+def skip(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
     """Find the work done."""
     return {"skipped": True, "reason": "inputs unchanged"}
 
@@ -66,13 +70,15 @@ def stubborn(
     return {}
 
 
-def dies(paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
+def dies(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
     """Kill the own process the first ``times`` times, then end well."""
     starts = paths.root / "starts"
     with starts.open("a") as stream:
         stream.write(f"{os.getpid()}\n")
     if len(starts.read_text().split()) <= params["times"]:
-        print("about to die", flush=True)
+        print("about to die", flush=True)  # noqa: T201 - tells the test that it came so far
         os.kill(os.getpid(), signal.SIGKILL)
     return {"summary": "lived"}
 
@@ -111,6 +117,10 @@ KINDS = {
     "refuses": refuses,
     "breaks": breaks,
     "chatty": chatty,
+    "generate": refuses,
+    "features": skip,
+    "train_lstm": patient,
+    "evaluate": echo,
 }
 
 if __name__ == "__main__":

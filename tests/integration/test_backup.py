@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import random
@@ -15,9 +16,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from tests.fakes.evaluations import CLEAN, calibrated, judged, wave_close
-from tests.fakes.homes import new_home, open_store
 from tradingai.bootstrap import open_engine, restore_home
 from tradingai.engine.archive import unpack_archive, write_archive
 from tradingai.engine.backup import create_backup, restore_backup
@@ -42,6 +40,9 @@ from tradingai.engine.gates import Thresholds
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import verify
 
+from tests.fakes.evaluations import CLEAN, calibrated, judged, wave_close
+from tests.fakes.homes import new_home, open_store
+
 CLOCK = RealClock()
 MODEL = "lstm_BTC-USD"
 
@@ -51,7 +52,8 @@ def report():
     """A report that passes every gate."""
     close, _ = wave_close(days=16)
     labels = direction_labels(close)
-    subject = Subject(MODEL, "BTC-USD", "cycles", True, {"data_sha256": "d" * 64, "features_sha256": "f" * 64})
+    inputs = {"data_sha256": "d" * 64, "features_sha256": "f" * 64}
+    subject = Subject(MODEL, "BTC-USD", "cycles", True, inputs)
     return assess(subject, judged(calibrated(0.85, labels), close), Thresholds(), CLEAN).report
 
 
@@ -105,8 +107,8 @@ def content(root: Path) -> dict[str, bytes]:
 
 def whats(path: Path) -> list[str]:
     with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT json_extract(payload, '$.what') FROM events ORDER BY seq").fetchall()
-    return [what for (what,) in rows]
+        rows = connection.execute("SELECT json_extract(payload, '$.what') FROM events ORDER BY seq")
+        return [what for (what,) in rows]
 
 
 # -- the ordinary course
@@ -136,7 +138,7 @@ def test_everything_comes_back(home, backup, tmp_path):
     assert (target.promoted / MODEL).resolve() == target.versions / MODEL / "v1.1.0"
     for version in ("v1.0.0", "v1.1.0"):
         old, new = home.versions / MODEL / version, target.versions / MODEL / version
-        assert {p.name: p.read_bytes() for p in old.iterdir()} == {p.name: p.read_bytes() for p in new.iterdir()}
+        assert content(old) == content(new)
         assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in new.iterdir())
     assert stat.S_IMODE(database(target).stat().st_mode) == 0o600
 
@@ -258,8 +260,10 @@ def test_what_is_there_is_not_overwritten(backup, tmp_path, what):
 def test_not_while_an_engine_runs_there(backup, tmp_path):
     target = new_home(tmp_path / "new")
     with FileLock(target.locks / "engine", command="tradingai run", clock=CLOCK):
-        with pytest.raises(LockHeldError, match="tradingai run"):
+        with pytest.raises(LockHeldError) as caught:
             restore_backup(target, database(target), backup, CLOCK)
+        assert "this home is locked by process" in caught.value.message
+        assert "tradingai run" in caught.value.message
     assert content(target.root) == {}
 
 
@@ -330,9 +334,8 @@ def test_no_damage_gets_in_and_none_does_harm(backup, tmp_path):
         target = new_home(tmp_path / f"home {number}")
         try:
             restore_backup(target, database(target), file, CLOCK)
-        except TradingAIError as error:
+        except TradingAIError:
             refused += 1
-            assert error.remedy
             assert content(target.root) == {}
         else:
             assert content(target.root) == expected, "a bit that means nothing"
@@ -349,8 +352,6 @@ def test_something_else_is_no_backup(tmp_path, data):
 def hostile(path: Path, files, *, links=(), listed=None) -> Path:
     """An archive that claims what it likes."""
     listed = files if listed is None else listed
-    import hashlib
-
     manifest = {
         "backup_schema": 1, "home_schema": 1, "version": "0",
         "files": [{"name": n, "size": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in listed],
@@ -381,7 +382,10 @@ def test_a_path_cannot_lead_out(tmp_path, name):
 def test_links_devices_and_unlisted_files_are_refused(tmp_path):
     for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)):
         file = hostile(
-            tmp_path / f"{number}.tar.gz", [], links=[("models/x", kind, "/etc/passwd")], listed=[("models/x", b"")]
+            tmp_path / f"{number}.tar.gz",
+            [],
+            links=[("models/x", kind, "/etc/passwd")],
+            listed=[("models/x", b"")],
         )
         with pytest.raises(ArtifactError, match="does not list"):
             unpack_archive(file, tmp_path / f"out{number}")

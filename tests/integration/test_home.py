@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -11,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
 from tradingai.engine.core.clock import SimulatedClock
 from tradingai.engine.core.errors import HomeError, MissingError
 from tradingai.engine.core.home import HOME_SCHEMA, open_home
@@ -27,7 +27,8 @@ from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.home import open_home
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
-    home = open_home(Path(sys.argv[1]), RealClock(), create="create" in sys.argv, read_only="read" in sys.argv)
+    how = {"create": "create" in sys.argv, "read_only": "read" in sys.argv}
+    home = open_home(Path(sys.argv[1]), RealClock(), **how)
     print("opened", home.created)
 except TradingAIError as error:
     print(type(error).__name__, error.exit_status, error.message, "|", error.remedy)
@@ -152,10 +153,22 @@ def test_links_that_lead_in_a_circle_are_refused(tmp_path):
         open_home(tmp_path / "a", CLOCK, create=True)
 
 
+def test_a_full_disk_is_called_that(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+    for step in ("files.tempfile.mkstemp", "home.make_directory"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tradingai.engine.core.{step}", refuse)
+            with pytest.raises(HomeError, match="No space left") as caught:
+                open_home(tmp_path / "home", CLOCK, create=True)
+            assert "Free space" in caught.value.remedy
+
+
 def test_a_folder_another_user_owns_cannot_become_one(open_folder):
     text = as_nobody(open_folder, "create")
     assert text.startswith(f"HomeError 2 the home {open_folder} ")
-    assert "Give this user write permission there, or choose another folder with --home." in text
+    assert "Give this user write permission there, or choose another" in text
     assert list(open_folder.iterdir()) == []
     text = as_nobody(open_folder / "new" / "home", "create")
     assert text.startswith("HomeError 2")

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.fakes.homes import open_runner
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.locks import FileLock, lock_is_free
 from tradingai.engine.jobs.context import ORPHAN_GRACE_S
-from tradingai.engine.jobs.spec import new_job, runner_lock
+from tradingai.engine.jobs.spec import new_job
+
+from tests.fakes.homes import open_runner
 
 CLOCK = RealClock()
 PARENT = """
@@ -49,7 +50,8 @@ def is_alive(pid: int) -> bool:
 
 async def kill_parent_of(root: Path, *kinds: str) -> tuple[int, str]:
     """Start a process that runs jobs, kill it in the middle; return its worker's pid and its runner's id."""
-    with subprocess.Popen([sys.executable, "-c", PARENT, root, *kinds], stdout=subprocess.PIPE) as parent:
+    arguments = (sys.executable, "-c", PARENT, str(root), *kinds)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as parent:  # noqa: ASYNC220 - only a moment
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"working\n"
         async with open_runner(root) as home:
@@ -81,7 +83,7 @@ async def test_the_next_process_finds_the_jobs_interrupted_and_can_go_on(tmp_pat
         events = [event for event in await home.store.events.after(0) if event.type == "JobInterrupted"]
         assert len(events) == 2
         assert all((e.level, e.payload["reason"]) == ("warning", "its process died") for e in events)
-        assert not runner_lock(home.paths, runner).exists()
+        assert not home.paths.runner_lock(runner).exists()
         (tmp_path / "finish").touch()
         for row in recovered:
             assert (await home.runner.resume(row.job_id, automatic=True)).resumes == 1
@@ -99,7 +101,7 @@ async def test_recovery_waits_for_a_worker_that_is_just_ending(tmp_path):
 async def test_the_same_job_again_waits_for_a_worker_that_is_just_ending(tmp_path):
     pid, runner = await kill_parent_of(tmp_path, "stubborn")
     async with open_runner(tmp_path, stop_grace_s=0.1) as home:
-        await until(lambda: lock_is_free(runner_lock(home.paths, runner)))
+        await until(lambda: lock_is_free(home.paths.runner_lock(runner)))
         spec = new_job("stubborn", "BTC-USD", clock=CLOCK)
         started = asyncio.Event()
         running = asyncio.create_task(home.runner.run(spec, lambda _: started.set()))

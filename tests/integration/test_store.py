@@ -6,14 +6,11 @@ import asyncio
 import math
 import sqlite3
 import stat
-import subprocess
 import sys
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
-
-from tests.fakes.homes import new_home, open_store
 from tradingai.engine.core.clock import RealClock, SimulatedClock
 from tradingai.engine.core.commands import Promote
 from tradingai.engine.core.errors import LockHeldError, StoreError
@@ -24,6 +21,8 @@ from tradingai.engine.store import connection as connections
 from tradingai.engine.store.database import Store, StoreVersion
 from tradingai.engine.store.migrate import migrate, migrations, pending, statements
 from tradingai.engine.store.run_table import RunRow
+
+from tests.fakes.homes import new_home, open_store
 
 NOW = parse_iso("2025-11-10T01:07:00Z")
 
@@ -94,10 +93,12 @@ async def main():
 asyncio.run(main())
 """
     children = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path / "home", str(n)], stderr=subprocess.PIPE)
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, tmp_path / "home", str(n), stderr=asyncio.subprocess.PIPE
+        )
         for n in range(4)
     ]
-    assert [child.communicate()[1] for child in children] == [b""] * 4
+    assert [(await child.communicate())[1] for child in children] == [b""] * 4
     async with open_store(tmp_path / "home") as (store, _):
         events = await store.events.after(0)
     assert sorted(event.payload["path"] for event in events) == sorted(
@@ -276,10 +277,13 @@ async def test_nothing_is_migrated_while_an_engine_runs_on_the_old_schema(old_ho
 
 
 async def test_a_failing_transaction_changes_nothing(store):
-    with pytest.raises(ValueError, match="no"):
+    async def fail():
         async with store._database.transaction() as writer:
             await writer.execute("INSERT INTO counters VALUES ('x', 1)")
             raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await fail()
     async with store._database.transaction() as writer:
         assert await writer.execute_fetchall("SELECT * FROM counters WHERE name = 'x'") == []
 

@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-
 from tradingai.engine.core.clock import RealClock, SimulatedClock
 
 START = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)

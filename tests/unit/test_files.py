@@ -7,7 +7,6 @@ import os
 import stat
 
 import pytest
-
 from tradingai.engine.core import files
 from tradingai.engine.core.errors import ArtifactError, TradingAIError
 from tradingai.engine.core.files import (
@@ -19,6 +18,10 @@ from tradingai.engine.core.files import (
     write_atomic,
     write_json,
 )
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 def mode(path):
@@ -55,7 +58,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path):
     with pytest.raises(ValueError, match="broken"):
         write_atomic(target, fail)
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["f"]
+    assert names(tmp_path) == ["f"]
 
 
 def test_until_the_end_readers_see_the_old_file(tmp_path):
@@ -77,7 +80,8 @@ def test_the_data_is_on_disk_before_the_name_is(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "Free space"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")]
+    ("number", "words"),
+    [(errno.ENOSPC, "Free space"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")],
 )
 def test_a_disk_that_refuses_is_named_with_its_remedy(tmp_path, monkeypatch, number, words):
     target = tmp_path / "f"
@@ -99,7 +103,7 @@ def test_any_other_failure_of_the_disk_has_a_remedy_too(tmp_path):
 def test_damaged_json_is_an_artifact_error_that_names_the_file(tmp_path):
     target = tmp_path / "f.json"
     target.write_bytes(b'{"a": 1')
-    with pytest.raises(ArtifactError, match="f.json is not readable JSON"):
+    with pytest.raises(ArtifactError, match=r"f\.json is not readable JSON"):
         read_json(target)
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json")
@@ -109,4 +113,4 @@ def test_leftovers_of_killed_writers_are_swept(tmp_path):
     (tmp_path / ".model.pt.abc123.tmp").write_bytes(b"half")
     (tmp_path / "model.pt").write_bytes(b"whole")
     assert sweep_temporaries(tmp_path) == 1
-    assert os.listdir(tmp_path) == ["model.pt"]
+    assert names(tmp_path) == ["model.pt"]

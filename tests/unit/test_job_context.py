@@ -6,7 +6,6 @@ import json
 import os
 
 import pytest
-
 from tradingai.engine.core.clock import SimulatedClock
 from tradingai.engine.core.errors import InterruptedRunError
 from tradingai.engine.core.events import StateRepaired

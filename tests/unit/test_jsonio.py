@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tradingai.engine.core.jsonio import canonical, digest, dumps, iso_z, parse_iso, plain
 
 

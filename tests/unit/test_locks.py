@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,9 +11,9 @@ import subprocess
 import sys
 
 import pytest
-
+from tradingai.engine.core import locks
 from tradingai.engine.core.clock import RealClock, SimulatedClock
-from tradingai.engine.core.errors import LockHeldError
+from tradingai.engine.core.errors import LockHeldError, TradingAIError
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.locks import FileLock, lock_is_free, read_owner
 
@@ -137,7 +138,53 @@ def test_an_unreadable_owner_is_another_process(tmp_path, content):
 
 def test_a_lock_nobody_ever_took_is_free_and_asking_makes_no_file(tmp_path):
     assert lock_is_free(tmp_path / "none")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_holder_is_seen_without_touching_the_lock(holder, monkeypatch, tmp_path):
+    process, path = holder
+    before = path.stat()
+    assert locks.seen_held(path)
+    assert not locks.seen_held(tmp_path / "none")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not locks.seen_held(path), "its name is still in the file"
+    assert path.stat() == before
+    mine = lock(path)
+    mine.acquire()
+    monkeypatch.setattr(locks, "_KERNEL_LOCKS", tmp_path / "no such list")
+    assert locks.seen_held(path), "its owner lives"
+    mine.release()
+
+
+def test_a_list_of_locks_without_ours(monkeypatch, tmp_path):
+    path = tmp_path / "engine"
+    with lock(path):
+        inode = path.stat().st_ino
+        for line, held in (
+            (f"1: FLOCK  ADVISORY  WRITE {os.getpid()} fd:00:{inode} 0 EOF", True),
+            (f"1: FLOCK  ADVISORY  WRITE {os.getpid() + 1} fd:00:{inode} 0 EOF", False),
+            (f"1: FLOCK  ADVISORY  WRITE {os.getpid()} fd:00:{inode}1 0 EOF", False),
+            (f"1: POSIX  ADVISORY  WRITE {os.getpid()} fd:00:{inode} 0 EOF", False),
+            (f"1: -> FLOCK  ADVISORY  WRITE {os.getpid()} fd:00:{inode} 0 EOF", False),
+        ):
+            (tmp_path / "locks").write_text(line + "\n")
+            monkeypatch.setattr(locks, "_KERNEL_LOCKS", tmp_path / "locks")
+            assert locks.seen_held(path) is held, line
+
+
+def test_a_full_disk_is_named_and_keeps_no_lock(tmp_path, monkeypatch):
+    path = tmp_path / "engine"
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLock, "_write_owner", refuse)
+        with pytest.raises(TradingAIError, match="No space left") as caught:
+            lock(path).acquire()
+        assert "Free space" in caught.value.remedy
+    assert lock_is_free(path)
 
 
 def test_releasing_twice_is_harmless(tmp_path):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-
 from tradingai.engine.core.errors import SettingsError
 from tradingai.engine.core.settings import (
     GROUPS,
@@ -53,7 +52,8 @@ def test_defaults_are_the_specifications(tmp_path):
 
 
 def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
-    (tmp_path / ".env").write_text("CONFIDENCE_THRESHOLD=0.6\nMAX_SIGNALS_PER_HOUR=20 # more\nKILL_SWITCH=true\n")
+    lines = "CONFIDENCE_THRESHOLD=0.6\nMAX_SIGNALS_PER_HOUR=20 # more\nKILL_SWITCH=true\n"
+    (tmp_path / ".env").write_text(lines)
     monkeypatch.setenv("CONFIDENCE_THRESHOLD", "0.8")
     settings = load_settings(tmp_path)
     assert (settings.confidence_threshold, settings.max_signals_per_hour) == (0.8, 20)
@@ -77,7 +77,8 @@ def test_lists_are_separated_by_commas(tmp_path, monkeypatch):
 
 
 def test_every_mistake_is_listed_at_once_with_name_value_and_what_is_allowed(tmp_path, monkeypatch):
-    (tmp_path / ".env").write_text("KILL_SWITCH=maybe\nCONFIDENCE_TRESHOLD=0.9\nthis is no assignment\nUNRELATED=1\n")
+    file = tmp_path / ".env"
+    file.write_text("KILL_SWITCH=maybe\nCONFIDENCE_TRESHOLD=0.9\nthis is no assignment\nUNRELATED=1\n")
     for name, value in {
         "CONFIDENCE_THRESHOLD": "1.5",
         "ENSEMBLE_WEIGHTS": "0.5,0.5",
@@ -105,8 +106,8 @@ def test_every_mistake_is_listed_at_once_with_name_value_and_what_is_allowed(tmp
     assert "EXCHANGE='Binance US'" in text
     assert "TELEGRAM_API_URL='api.telegram.org'" in text
     assert "KILL_SWITCH='maybe'; allowed: true or false" in text
-    assert f"CONFIDENCE_TRESHOLD in {tmp_path / '.env'} is no setting; did you mean CONFIDENCE_THRESHOLD?" in text
-    assert f"line 3 of {tmp_path / '.env'} is not NAME=value" in text
+    assert f"CONFIDENCE_TRESHOLD in {file} is no setting; did you mean CONFIDENCE_THRESHOLD?" in text
+    assert f"line 3 of {file} is not NAME=value" in text
     assert "UNRELATED" not in text
 
 
@@ -125,7 +126,9 @@ def test_another_database_is_not_supported_yet(tmp_path, monkeypatch, url):
     assert "pw" not in text
 
 
-@pytest.mark.parametrize("url", ["tradingai.db", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a/"])
+@pytest.mark.parametrize(
+    "url", ["tradingai.db", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a/"]
+)
 def test_a_database_address_needs_a_file(tmp_path, monkeypatch, url):
     monkeypatch.setenv("DB_URL", url)
     assert "DB_URL" in mistakes(tmp_path)
@@ -212,7 +215,7 @@ def test_a_worker_gets_everything_but_the_token(tmp_path, monkeypatch):
 def test_the_example_file_is_the_one_the_class_makes():
     assert (REPOSITORY / ".env.example").read_text() == example_file(), (
         "write it again: python -c 'from tradingai.engine.core.settings import example_file as e; "
-        "print(e(), end=\"\")' > .env.example"
+        'print(e(), end="")\' > .env.example'
     )
 
 

@@ -15,6 +15,12 @@ COMMANDS = (
     LazyCommand("train", "Train models; continues from a checkpoint when there is one."),
     LazyCommand("evaluate", "Metrics, leakage checks and gates; exit 3 when a gate refuses."),
     LazyCommand("models", "The registry: list, show, promote, rollback, verify, history."),
+    LazyCommand("run", "The scan loop without a console, until it is told to stop."),
+    LazyCommand("signals", "What was emitted."),
+    LazyCommand("threshold", "The confidence a signal needs: show, set, reset."),
+    LazyCommand("kill", "The kill switch: on, off, status."),
+    LazyCommand("ftmo", "The account and its rules: status, reset."),
+    LazyCommand("execution", "Execution costs: show."),
 )
 
 

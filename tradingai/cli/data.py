@@ -11,7 +11,7 @@ from tradingai.cli.context import JsonFlag, invocation, writing
 from tradingai.cli.output import count, moment, table, write_json, write_line
 from tradingai.engine.core.symbols import parse_market, parse_symbol, parse_symbols
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 SymbolsOption = Annotated[
     str | None, typer.Option("--symbols", metavar="A,B", help="Pairs; default: the settings' SYMBOLS.")

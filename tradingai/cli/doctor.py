@@ -7,7 +7,7 @@ import typer
 from tradingai.cli.context import JsonFlag, invocation
 from tradingai.cli.output import write_json, write_line
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()

@@ -9,9 +9,9 @@ import typer
 from tradingai.cli.arguments import parse_model
 from tradingai.cli.context import JsonFlag, writing
 from tradingai.cli.output import write_json, write_line
-from tradingai.engine.core.errors import GateRefusedError
+from tradingai.engine.core.errors import GateRefusedError, UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -24,19 +24,40 @@ def evaluate(
     max_calibration_error: Annotated[
         float | None, typer.Option("--max-calibration-error", help="Default 0.05; looser is exploratory.")
     ] = None,
+    walk_forward: Annotated[
+        int | None,
+        typer.Option("--walk-forward", metavar="N", help="Diagnosis: train on N growing pasts instead."),
+    ] = None,
+    k_fold: Annotated[
+        int | None,
+        typer.Option("--k-fold", metavar="K", help="Diagnosis: purged k-fold with embargo instead."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Metrics, leakage checks and gates; exit 3 when a gate refuses.
 
     Only the test range is scored, which no training saw. Every new artifact on the same test data counts as a
     further attempt, and the intervals get wider with it.
+
+    With --walk-forward or --k-fold the model's training is repeated on folds of the training and validation
+    rows, each scored on rows it has not seen. The test range stays untouched, so it is no attempt; no gate
+    decides and nothing is promoted. Finished folds are kept.
     """
+    from tradingai.cli.folds import chosen_method, evaluate_folds
     from tradingai.cli.report import show_report
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import Evaluate
     from tradingai.engine.core.report import EvaluationReport
 
     name = parse_model(model)
+    folds = chosen_method(walk_forward, k_fold)
+    if folds is not None:
+        if min_accuracy is not None or max_calibration_error is not None:
+            raise UsageError(
+                "folds decide no gate, so they take no threshold",
+                remedy="Leave out --min-accuracy and --max-calibration-error, or evaluate without folds.",
+            )
+        return evaluate_folds(writing(ctx), name, *folds, as_json=as_json)
 
     async def body(current: Work) -> dict[str, Any]:
         command = Evaluate(

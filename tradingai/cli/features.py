@@ -14,7 +14,7 @@ from tradingai.engine.core.symbols import parse_symbols
 if TYPE_CHECKING:
     from tradingai.engine.features.check import FeatureCheckReport
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 SymbolsOption = Annotated[
     str | None, typer.Option("--symbols", metavar="A,B", help="Pairs; default: all that have candles.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +13,14 @@ from tradingai.cli.output import moment, percent, table, write_json, write_line
 from tradingai.engine.core.errors import MissingError
 
 if TYPE_CHECKING:
+    from tradingai.cli.progress import ProgressView
+    from tradingai.engine.core.clock import Clock
     from tradingai.engine.core.ledger import LedgerEntry
+    from tradingai.engine.core.report import EvaluationReport
     from tradingai.engine.registry.registry import Registry
+    from tradingai.engine.registry.verify import Recompute, Verified
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="For example lstm_BTC-USD.")]
 OptionalModel = Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One model; default: all.")]
@@ -105,7 +110,7 @@ def rollback(
     from tradingai.engine.core.commands import Rollback
 
     call = writing(ctx)
-    names = live_models(registry(ctx)) if model is None else (parse_model(model),)
+    names = live_models(registry(ctx), to) if model is None else (parse_model(model),)
 
     async def body(current: Work) -> list[Any]:
         return [
@@ -122,11 +127,22 @@ def rollback(
     return 0
 
 
-def live_models(source: Registry) -> tuple[str, ...]:
-    """Models with a live version. Raises MissingError when there is none."""
-    names = tuple(source.ledger().live())
+def live_models(source: Registry, version: str | None) -> tuple[str, ...]:
+    """Models with a live version. Raises MissingError when there is none, or one never had ``version``."""
+    ledger = source.ledger()
+    names = tuple(ledger.live())
     if not names:
         raise MissingError("no model is live", remedy="`tradingai pipeline` trains and promotes models.")
+    lacking = [
+        name
+        for name in names
+        if version is not None and version not in {entry.version for entry in ledger.promotions(name)}
+    ]
+    if lacking:
+        raise MissingError(
+            f"{version} of {', '.join(lacking)} was never live; nothing was changed",
+            remedy="`tradingai models history` shows what was. Name one model to roll back only that one.",
+        )
     return names
 
 
@@ -140,31 +156,72 @@ def show_change(entry: Any, *, as_json: bool) -> None:
 
 
 @app.command()
-def verify(ctx: typer.Context, model: OptionalModel = None, as_json: JsonFlag = False) -> int:
-    """Check the ledger's chain, every version's files and certificate, and the links."""
+def verify(
+    ctx: typer.Context,
+    model: OptionalModel = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare hashes only; evaluate nothing again.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Check the ledger's chain, every version's files and the links, and evaluate every version again.
+
+    Each certificate is recomputed from its artifact and the stored data, the leakage checks included, and
+    compared number by number: about ten seconds a version on the quick workload. Nothing is recorded and it
+    is no attempt. Exit 1 when anything differs.
+    """
+    from tradingai.cli.progress import progress_view
+    from tradingai.engine.core.clock import RealClock
     from tradingai.engine.registry.verify import verify as verify_registry
 
     name = None if model is None else parse_model(model)
-    source = registry(ctx)
-    found = verify_registry(source.paths, name)
+    source, clock = registry(ctx), RealClock()
+    with progress_view(clock) as view:
+        recompute = None if quick else recomputing_shown(source, view, clock)
+        found = verify_registry(source.paths, name, recompute)
     if as_json:
-        fields = ("model", "version", "state", "detail", "live", "recomputed")
-        write_json(
-            {
-                "ok": all(item.ok for item in found),
-                "entries": len(source.ledger()),
-                "versions": [{field: getattr(item, field) for field in fields} for item in found],
-            }
-        )
+        show_verified_json(source, found)
     else:
-        write_line(f"Ledger: {len(source.ledger())} entries, the chain is whole")
-        cells = [
-            (*_where(item.model, item.version), "live" if item.live else "–", item.state, item.detail)
-            for item in found
-        ]
-        if cells:
-            write_line(table(("model", "version", "", "state", "detail"), cells))
+        show_verified(source, found)
     return 0 if all(item.ok for item in found) else 1
+
+
+def recomputing_shown(source: Registry, view: ProgressView, clock: Clock) -> Recompute:
+    """Recompute certificates, each with its own line or bar of progress."""
+    from tradingai.cli.reporting import ViewReporter
+    from tradingai.engine.registry.verify import recomputing
+
+    def recompute(report: EvaluationReport, entry: LedgerEntry) -> list[str]:
+        with ViewReporter(view, f"recompute {entry.model} {entry.version}") as reporter:
+            return recomputing(source.paths, reporter, clock)(report, entry)
+
+    return recompute
+
+
+def show_verified_json(source: Registry, found: Sequence[Verified]) -> None:
+    """The document of ``models verify --json``."""
+    fields = ("model", "version", "state", "detail", "live", "recomputed")
+    write_json(
+        {
+            "ok": all(item.ok for item in found),
+            "entries": len(source.ledger()),
+            "versions": [{field: getattr(item, field) for field in fields} for item in found],
+        }
+    )
+
+
+def show_verified(source: Registry, found: Sequence[Verified]) -> None:
+    """The chain, then one line a version."""
+    write_line(f"Ledger: {len(source.ledger())} entries, the chain is whole")
+    cells = [
+        (*_where(item.model, item.version), "live" if item.live else "–", item.state, item.detail)
+        for item in found
+    ]
+    if cells:
+        write_line(table(("model", "version", "", "state", "detail"), cells))
+    again = sum(item.recomputed for item in found)
+    if again:
+        write_line(f"{again} of {len(cells)} versions evaluated again, every number compared.")
 
 
 def _where(model: str, version: str) -> tuple[str, str]:

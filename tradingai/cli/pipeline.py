@@ -14,7 +14,7 @@ from tradingai.engine.core.symbols import parse_market
 if TYPE_CHECKING:
     from tradingai.engine.pipeline.plan import PipelineResult
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 WorkloadOption = Annotated[str, typer.Option("--workload", help="quick (120 days) or full (since 2020).")]
 MarketOption = Annotated[
@@ -36,12 +36,13 @@ def pipeline(
     models: ModelsOption = "lstm",
     as_json: JsonFlag = False,
 ) -> int:
-    """Candles, features, training, evaluation, gates, promotion; skips steps whose inputs are unchanged.
+    """Everything from candles to promoted models; skips what is done.
 
-    Runs to its end and exits 3 when a gate refused a model.
+    Candles, features, training, evaluation, gates, promotion. It runs to its end and then exits 3 when a gate
+    refused a model.
     """
     from tradingai.cli.work import Work, work
-    from tradingai.engine.pipeline.plan import PipelineRequest, parse_models, parse_workload
+    from tradingai.engine.pipeline.plan import PipelineRequest, check_provider, parse_models, parse_workload
     from tradingai.engine.pipeline.run import Pipeline
 
     chosen = parse_workload(workload)
@@ -50,6 +51,7 @@ def pipeline(
 
     async def body(current: Work) -> PipelineResult:
         settings = current.settings
+        check_provider(settings.data_provider)
         request = PipelineRequest(
             workload=chosen,
             market=preset or settings.synthetic_market,

@@ -12,7 +12,7 @@ from tradingai.cli.context import Invocation, JsonFlag, invocation
 from tradingai.cli.output import duration, percent, table, write_json, write_line
 from tradingai.engine.core.errors import MissingError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 SIGNS = {
     "done": "✓",

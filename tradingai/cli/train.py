@@ -11,7 +11,7 @@ from tradingai.cli.context import Invocation, JsonFlag, writing
 from tradingai.cli.output import duration, percent, table, write_json, write_line
 from tradingai.engine.core.symbols import lstm_name, parse_symbols
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training range.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights and dropout.")]

@@ -13,7 +13,14 @@ from tradingai.cli.context import Invocation
 from tradingai.cli.progress import ProgressView, progress_view
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import JobCommand
-from tradingai.engine.core.events import EpochFinished, GateDecided, JobFinished, JobSkipped, StateRepaired
+from tradingai.engine.core.events import (
+    EpochFinished,
+    FoldScored,
+    GateDecided,
+    JobFinished,
+    JobSkipped,
+    StateRepaired,
+)
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.facade import Engine, Issuer
@@ -63,6 +70,8 @@ class Work:
             self.view.note(epoch_line(event))
         elif isinstance(event, GateDecided):
             self.view.note(gate_line(event))
+        elif isinstance(event, FoldScored):
+            self.view.note(fold_line(event))
         elif isinstance(event, StateRepaired):
             self.view.note(f"repaired {event.what}: {event.detail}")
 
@@ -108,6 +117,12 @@ def gate_line(event: GateDecided) -> str:
     if event.passed:
         return f"{event.model}: gate {event.gate} passed"
     return f"{event.model}: gate {event.gate} REFUSED: {event.detail}"
+
+
+def fold_line(event: FoldScored) -> str:
+    """One fold's accuracy."""
+    share = f"{100 * event.accuracy:.1f} % of {event.bars:,} bars"
+    return f"{event.model}: fold {event.fold}/{event.folds}: {share}"
 
 
 def job_label(spec: JobSpec) -> str:

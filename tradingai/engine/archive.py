@@ -68,7 +68,7 @@ def unpack_archive(source: Path, folder: Path) -> dict[str, Any]:
     with _damage_named(source), tarfile.open(source, "r:gz") as tar:
         document = _manifest(tar, source)
         expected = {member.name: member for member in _members(document, source)}
-        for item in tar:
+        while (item := tar.next()) is not None:
             member = expected.pop(item.name, None)
             if member is None or not item.isreg() or item.size != member.size:
                 raise ArtifactError(

@@ -102,9 +102,7 @@ def restore_backup(paths: HomePaths, database: Path, source: Path, clock: Clock)
     make_directory(paths.backups)
     with ExitStack() as stack:
         stack.enter_context(_quiet_home(paths, clock))
-        scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix=".restore-", dir=paths.backups))
-        )
+        scratch = stack.enter_context(_scratch(paths, ".restore-"))
         header = unpack_archive(source, scratch)
         _check_schemas(header, source)
         if (scratch / _DATABASE).exists():

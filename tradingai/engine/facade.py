@@ -18,6 +18,7 @@ from tradingai.engine.core.commands import (
     BackUp,
     CancelJob,
     Command,
+    ControlCommand,
     JobCommand,
     Promote,
     ResumeJob,
@@ -32,6 +33,7 @@ from tradingai.engine.jobs.orders import job_for
 from tradingai.engine.jobs.runner import JobRunner
 from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate
 from tradingai.engine.registry.registry import Registry
+from tradingai.engine.runtime.controls import carry_out
 from tradingai.engine.store.database import Store, StoreVersion
 from tradingai.engine.store.event_log import StoredEvent
 from tradingai.engine.store.job_rows import JobRow, JobState
@@ -98,6 +100,9 @@ class Engine:
         the command itself raises; either way it is audited.
         """
         store, runner = self._writable()
+        if isinstance(command, ControlCommand):
+            await self._refuse_expired(store, command)
+            return await carry_out(store, self.settings, self.paths, self.clock, command)
         if isinstance(command, JobCommand):
             await self._accept(store, command)
             spec = job_for(command, self.settings, self.clock)
@@ -194,7 +199,12 @@ class Engine:
         return self.store, self._runner
 
     async def _accept(self, store: Store, command: Command) -> None:
-        """Write a command down before it is carried out; an expired one never is."""
+        """Write a command down before it is carried out."""
+        await self._refuse_expired(store, command)
+        await store.commands.begin(command)
+
+    async def _refuse_expired(self, store: Store, command: Command) -> None:
+        """An expired command is written down and never carried out."""
         if command.expired(self.clock.now()):
             await store.commands.begin(command, "expired")
             raise UsageError(
@@ -202,7 +212,6 @@ class Engine:
                 "it was not carried out",
                 remedy="Give it again.",
             )
-        await store.commands.begin(command)
 
     async def _audited(
         self,

@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,11 @@ from tradingai.engine.jobs.context import (
     WorkerReporter,
     watch_parent,
 )
-from tradingai.engine.jobs.kinds import KINDS
-from tradingai.engine.jobs.spec import JobFunction, JobSpec, runner_lock
+from tradingai.engine.jobs.kinds import KINDS as JOB_KINDS
+from tradingai.engine.jobs.spec import JobFunction, JobSpec
+from tradingai.engine.runtime.kinds import KINDS as RUNTIME_KINDS
 
+KINDS: Final[Mapping[str, JobFunction]] = {**JOB_KINDS, **RUNTIME_KINDS}
 NICE: Final = 10
 _ORPHAN_WAIT_S: Final = ORPHAN_GRACE_S + 5
 """How long a target's lock may still be held by a worker whose parent died."""
@@ -114,7 +115,7 @@ def _answer(
         _log.error("%s: %s %s", error.code, error.message, error.remedy)
         return error.as_json()
     except Exception as error:  # noqa: BLE001 - the job's boundary: the parent records it
-        traceback.print_exc()
+        _log.exception("%s failed unexpectedly", spec.title)
         log = description.paths.job_logs / spec.log_name
         failure = JobError(
             f"{spec.title} failed unexpectedly ({type(error).__name__})",
@@ -160,7 +161,7 @@ def _take_target(description: _Description, clock: Clock) -> FileLock:
         asyncio.run(lock.wait(_RACE_WAIT_S))
     except LockHeldError:
         owner = read_owner(lock.path)
-        if owner is None or not lock_is_free(runner_lock(description.paths, owner.runner)):
+        if owner is None or not owner.runner or not lock_is_free(description.paths.runner_lock(owner.runner)):
             raise
         asyncio.run(lock.wait(_ORPHAN_WAIT_S))
     return lock

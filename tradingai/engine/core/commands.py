@@ -108,6 +108,28 @@ class Evaluate(JobCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replay(JobCommand):
+    """Run the scan loop over stored candles on a simulated clock, as a run of its own."""
+
+    hours: float
+    end: datetime | None = None
+    """The newest moment it may scan at; None: where the stored candles end."""
+    reuse: bool = False
+    """Take the result of an earlier replay of the same inputs instead of doing it again."""
+    threads: int = 1
+    """Scans use one thread, and so do replays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreFolds(JobCommand):
+    """Repeat a model's training on folds of the past and score each; promotes nothing, is no attempt."""
+
+    model: str
+    method: Literal["walk_forward", "k_fold"]
+    folds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promote(Command):
     """Make a version that passed every gate live."""
 
@@ -146,3 +168,30 @@ class BackUp(Command):
     """Write database, registry and promoted versions to a new file."""
 
     file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlCommand(Command):
+    """Base of the commands that are never queued: their sender writes them, engine or no engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetKillSwitch(ControlCommand):
+    """Turn the kill switch on or off."""
+
+    on: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetThreshold(ControlCommand):
+    """Set the confidence a signal needs; None goes back to the settings'."""
+
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetAccount(ControlCommand):
+    """Let the live paper account out of HALTED, or open a fresh one where that is the only way on."""
+
+    reason: str

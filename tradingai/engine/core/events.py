@@ -219,6 +219,19 @@ class EvaluationFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldScored(Event):
+    """A model's training was repeated on one fold of the past and scored: a diagnosis, no evaluation."""
+
+    model: str
+    method: str
+    """``walk_forward`` or ``k_fold``."""
+    fold: int
+    folds: int
+    accuracy: float
+    bars: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelPromoted(Event):
     """A version went live."""
 
@@ -382,3 +395,223 @@ class HomeRestored(Event):
     level: ClassVar[str] = "warning"
     file: str
     versions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesCleaned(Event):
+    """Candles that arrived were not as they should be: what was filled, repaired or left out."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    detail: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelWarmed(Event):
+    """A promoted model joined the loop; its state comes from the ``bars`` candles up to ``until``."""
+
+    symbol: str
+    model: str
+    version: str
+    bars: int
+    until: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRefused(Event):
+    """A promoted model cannot be used; the loop goes on without it."""
+
+    level: ClassVar[str] = "error"
+    model: str
+    version: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFailed(Event):
+    """A model gave no number. Nothing is decided on it until it does again."""
+
+    level: ClassVar[str] = "error"
+    symbol: str
+    model: str
+    version: str
+    error: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStarted(Event):
+    """The scan loop begins: a new run, or one that goes on."""
+
+    run_id: str
+    engine: str
+    """Names this start of the engine; its heartbeats carry it."""
+    pid: int
+    feed: str
+    interval_s: float
+    resumed: bool
+    previous: str = ""
+    """How the last start of the engine ended: ``stopped``, ``died``, or empty for a first one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStopped(Event):
+    """The scan loop ended on request; everything it did is in the store."""
+
+    run_id: str
+    engine: str
+    reason: str
+    scans: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanCompleted(Event):
+    """One scan: how many coins had a new closed candle, and what was decided."""
+
+    seq: int
+    due: str
+    new_candles: int
+    reasons: dict[str, int]
+    latency_ms: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanLate(Event):
+    """A scan began after its time."""
+
+    level: ClassVar[str] = "warning"
+    due: str
+    late_s: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanOverrun(Event):
+    """Scans fell out, because the one before took longer than the interval or the clock jumped past them."""
+
+    level: ClassVar[str] = "warning"
+    first_due: str
+    last_due: str
+    missed: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanFailed(Event):
+    """A scan could not be carried through; nothing was emitted by it."""
+
+    level: ClassVar[str] = "error"
+    due: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockJumped(Event):
+    """The wall clock moved otherwise than time passed, forward (positive) or back."""
+
+    level: ClassVar[str] = "warning"
+    seconds: float
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedFailed(Event):
+    """The provider gave no candles of a coin; it is asked again after a pause."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    provider: str
+    reason: str
+    failures: int
+    retry_in_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedRecovered(Event):
+    """The provider answers again after an outage."""
+
+    symbol: str
+    provider: str
+    failures: int
+    outage_s: float
+    candles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesRejected(Event):
+    """Candles that a provider gave and that were not asked for: old, from the future, or no whole minutes."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    provider: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveCandlesCompacted(Event):
+    """Complete days of live candles were written into the yearly file."""
+
+    symbol: str
+    rows: int
+    until: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpkeepFailed(Event):
+    """Something that can wait failed beside the scans: compaction, pruning, the ledger. It is tried again."""
+
+    level: ClassVar[str] = "warning"
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillSwitchSet(Event):
+    """The kill switch was turned on or off."""
+
+    level: ClassVar[str] = "warning"
+    on: bool
+    who: str
+    surface: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdSet(Event):
+    """The confidence a signal needs was set; ``value`` None: the settings' holds again."""
+
+    level: ClassVar[str] = "warning"
+    value: float | None
+    previous: float
+    who: str
+    surface: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountReset(Event):
+    """An operator let the account out of HALTED, or opened a fresh one."""
+
+    level: ClassVar[str] = "warning"
+    run_id: str
+    fresh: bool
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayFinished(Event):
+    """The scan loop went through stored candles on a simulated clock."""
+
+    run_id: str
+    scans: int
+    signals: int
+    win_rate: float | None
+    equity: float
+    seconds: float
+    decisions_sha256: str

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any, Final
 
 import tradingai
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import ArtifactError, HomeError, MissingError, TradingAIError
-from tradingai.engine.core.files import make_directory, read_json, write_json
+from tradingai.engine.core.files import make_directory, read_json, storage_error, write_json
 from tradingai.engine.core.paths import HomePaths
 
 HOME_SCHEMA: Final = 1
@@ -101,10 +102,14 @@ def _write_marker(paths: HomePaths, clock: Clock) -> None:
     try:
         write_json(paths.marker, document)
     except TradingAIError as error:
-        raise HomeError(f"no home can be made at {paths.root}: {error.message}", remedy=_ELSEWHERE) from error
+        raise HomeError(
+            f"no home can be made at {paths.root}: {error.message}", remedy=error.remedy
+        ) from error
 
 
 def _unusable(root: Path, error: OSError | RuntimeError) -> HomeError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    name = getattr(error, "filename", None) or root
-    return HomeError(f"the home {root} cannot be used: {name}: {reason}", remedy=_ELSEWHERE)
+    if not isinstance(error, OSError):
+        return HomeError(f"the home {root} cannot be used: {error}", remedy=_ELSEWHERE)
+    remedy = storage_error(error, root).remedy if error.errno in {ENOSPC, EROFS, EDQUOT} else _ELSEWHERE
+    where = error.filename or root
+    return HomeError(f"the home {root} cannot be used: {where}: {error.strerror or error}", remedy=remedy)

@@ -20,6 +20,7 @@ from tradingai.engine.core.files import FILE_MODE, make_directory, storage_error
 from tradingai.engine.core.jsonio import iso_z
 
 _POLL_S: Final = 0.05
+_KERNEL_LOCKS: Final = Path("/proc/locks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class FileLock:
         """Take the lock at once. Raises LockHeldError naming the owner when it is taken.
 
         With ``block`` it waits instead, without a limit: for locks that are only held for milliseconds.
+        Raises TradingAIError when the lock's file cannot be written.
         """
         if self._stream is not None:
             raise ValueError(f"{self.path} is already held by this object")
@@ -84,8 +86,12 @@ class FileLock:
                 f"{self._subject} is locked by {owner or 'another process'}",
                 remedy=self._remedy or "Wait until it has finished, or stop it, then run this again.",
             ) from error
+        try:
+            self._write_owner(stream)
+        except OSError as error:
+            stream.close()
+            raise storage_error(error, self.path) from error
         self._stream = stream
-        self._write_owner(stream)
 
     async def wait(self, seconds: float) -> None:
         """Take the lock, waiting up to ``seconds``. Raises LockHeldError after that."""
@@ -143,6 +149,38 @@ def lock_is_free(path: Path) -> bool:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+    return True
+
+
+def seen_held(path: Path) -> bool:
+    """Whether somebody holds the lock, judged without touching it: for display.
+
+    The kernel's list of locks decides; where there is none, whether the owner's process lives.
+    """
+    owner = read_owner(path)
+    if owner is None:
+        return False
+    try:
+        inode = path.stat().st_ino
+        lines = _KERNEL_LOCKS.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return _is_alive(owner.pid)
+    return any(_names(line, owner.pid, inode) for line in lines)
+
+
+def _names(line: str, pid: int, inode: int) -> bool:
+    """Whether a line like ``3: FLOCK ADVISORY WRITE 1234 fd:00:5678 0 EOF`` is this process's lock."""
+    fields = line.split()
+    return fields[1] == "FLOCK" and fields[4] == str(pid) and fields[5].endswith(f":{inode}")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     return True
 
 

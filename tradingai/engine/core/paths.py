@@ -92,6 +92,10 @@ class HomePaths:
         """Files that are only ever flocked."""
         return self.root / "locks"
 
+    def runner_lock(self, runner: str) -> Path:
+        """The lock a process that runs jobs holds while it lives; its name is never used twice."""
+        return self.locks / "runners" / (runner or "none")
+
     @property
     def backups(self) -> Path:
         """Copies of the database from before each migration."""

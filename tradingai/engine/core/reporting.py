@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tradingai.engine.core.events import Event
+if TYPE_CHECKING:
+    from tradingai.engine.core.events import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,9 +172,11 @@ def _parse_env_file(path: Path) -> list[Binding]:
     try:
         with path.open(encoding="utf-8") as stream:
             return list(parse_stream(stream))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if not os.access(path.parent, os.X_OK):
+            return []  # nothing of this home can be read, which opening it says
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}", remedy="Give this user read permission (mode 0600)."
         ) from error

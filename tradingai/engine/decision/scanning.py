@@ -1,4 +1,4 @@
-"""One scan of the desk: what passed since the last one, then the decisions. Live, replay and backtest alike."""
+"""One scan of the desk, in live loop, replay and backtest alike: what has passed, then the decisions."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -29,6 +30,13 @@ def feature_set(symbol: str, peers: tuple[str, ...] = ()) -> FeatureSet:
     others = tuple(sorted(set(peers) - {symbol}))
     lead_lag = (feature for peer in others for feature in peer_features(peer))
     return FeatureSet(symbol, others, (*FEATURES, *lead_lag))
+
+
+def peers_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The coins whose lead-lag features are among these column names, in their order."""
+    marks = "lead_", "_gap_15"
+    found = (name.removeprefix(marks[0]).removesuffix(marks[1]) for name in names if name.endswith(marks[1]))
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

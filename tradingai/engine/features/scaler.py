@@ -38,12 +38,22 @@ class Scaler:
 
         Raises DataError for an empty range, one outside the rows, and values that are not finite.
         """
-        if not 0 <= lo < hi <= len(values):
-            raise DataError(f"a scaler cannot be fitted on rows {lo} … {hi} of {len(values)}")
+        return cls.over(names, values, [(lo, hi)])
+
+    @classmethod
+    def over(cls, names: Sequence[str], values: Features, ranges: Sequence[tuple[int, int]]) -> Scaler:
+        """Fit on the rows of all ``ranges`` together; ``lo`` and ``hi`` are their outer ends.
+
+        Raises DataError as :meth:`fit`.
+        """
+        lo, hi = min(lo for lo, _ in ranges), max(hi for _, hi in ranges)
         count, mean, squares = 0, np.zeros(len(names)), np.zeros(len(names))
-        for start in range(lo, hi, _BLOCK_ROWS):
-            block = np.asarray(values[start : min(hi, start + _BLOCK_ROWS)], dtype=np.float64)
-            count, mean, squares = _merged(count, mean, squares, block)
+        for first, end in ranges:
+            if not 0 <= first < end <= len(values):
+                raise DataError(f"a scaler cannot be fitted on rows {first} … {end} of {len(values)}")
+            for start in range(first, end, _BLOCK_ROWS):
+                block = np.asarray(values[start : min(end, start + _BLOCK_ROWS)], dtype=np.float64)
+                count, mean, squares = _merged(count, mean, squares, block)
         if not np.isfinite(mean).all() or not np.isfinite(squares).all():
             wrong = [name for name, ok in zip(names, np.isfinite(mean + squares), strict=True) if not ok]
             raise DataError(f"features {', '.join(wrong)} are not finite within rows {lo} … {hi}")

@@ -172,6 +172,20 @@ def _evaluate(
     )
 
 
+def _folds(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.evaluation.folds import score_folds
+
+    del settings
+    witness = _Witness(reporter)
+    document = score_folds(
+        paths, params["model"], params["method"], params["folds"], witness, clock=RealClock()
+    )
+    summary = f"{len(document['folds'])} folds, accuracy {document['accuracy']:.1%}"
+    return witness.result(summary, report=document)
+
+
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse_iso(text)
 
@@ -182,4 +196,5 @@ KINDS: Final[Mapping[str, JobFunction]] = {
     "features": _features,
     "train_lstm": _train_lstm,
     "evaluate": _evaluate,
+    "folds": _folds,
 }

@@ -11,6 +11,8 @@ from tradingai.engine.core.commands import (
     GenerateCandles,
     ImportCandles,
     JobCommand,
+    Replay,
+    ScoreFolds,
     StartTraining,
 )
 from tradingai.engine.core.settings import Settings
@@ -22,7 +24,10 @@ _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     BuildFeatures: ("features", "symbol"),
     StartTraining: ("train_lstm", "symbol"),
     Evaluate: ("evaluate", "model"),
+    ScoreFolds: ("folds", "model"),
+    Replay: ("replay", "candles"),
 }
+"""The kind of job, and the parameter that names its target; a word that is no parameter is the target."""
 
 
 def job_for(command: JobCommand, settings: Settings, clock: Clock) -> JobSpec:
@@ -33,4 +38,4 @@ def job_for(command: JobCommand, settings: Settings, clock: Clock) -> JobSpec:
     kind, target = _KINDS[type(command)]
     params: dict[str, Any] = command.payload()
     threads = params.pop("threads", None) or settings.job_threads
-    return new_job(kind, params[target], params, clock=clock, threads=threads)
+    return new_job(kind, params.get(target, target), params, clock=clock, threads=threads)

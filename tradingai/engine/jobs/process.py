@@ -94,6 +94,8 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill the worker and whatever it started."""
+        if self._process.returncode is not None:
+            return
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from tradingai.engine.core.clock import Clock
@@ -10,7 +11,7 @@ from tradingai.engine.core.events import JobInterrupted
 from tradingai.engine.core.locks import FileLock, lock_is_free, read_owner
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.jobs.context import ORPHAN_GRACE_S
-from tradingai.engine.jobs.spec import lock_name, runner_lock
+from tradingai.engine.jobs.spec import lock_name
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.job_rows import OPEN_STATES, JobRow
 
@@ -27,11 +28,20 @@ async def recover_jobs(store: Store, paths: HomePaths, clock: Clock, *, runner: 
     """
     recovered = []
     for row in await store.jobs.list(states=OPEN_STATES, limit=10_000):
-        life = runner_lock(paths, row.runner)
+        life = paths.runner_lock(row.runner)
         if row.runner != runner and lock_is_free(life) and await _mark_dead(store, paths, clock, row):
             recovered.append(await store.jobs.get(row.job_id))
             life.unlink(missing_ok=True)
     return recovered
+
+
+def prune_logs(paths: HomePaths, clock: Clock, *, days: int) -> int:
+    """Delete job logs nobody wrote to for ``days``; return how many."""
+    horizon = (clock.now() - timedelta(days=days)).timestamp()
+    old = [log for log in paths.job_logs.glob("*.log") if log.stat().st_mtime < horizon]
+    for log in old:
+        log.unlink(missing_ok=True)
+    return len(old)
 
 
 async def _mark_dead(store: Store, paths: HomePaths, clock: Clock, row: JobRow) -> bool:

@@ -20,7 +20,7 @@ from tradingai.engine.core.settings import Settings
 from tradingai.engine.jobs.process import WorkerProcess
 from tradingai.engine.jobs.recovery import recover_jobs
 from tradingai.engine.jobs.running import Ending, Running, ending, how_it_ended, job_result, surprise
-from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate, runner_lock
+from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.job_rows import RESUMABLE_STATES, JobRow
 
@@ -59,7 +59,7 @@ class JobRunner:
         self._running: dict[str, Running] = {}
         self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
         """Names this runner's lock, by which others see that its process lives."""
-        self._life = FileLock(runner_lock(paths, self.id), command="job runner", clock=clock)
+        self._life = FileLock(paths.runner_lock(self.id), command="job runner", clock=clock)
 
     async def run(
         self,
@@ -188,13 +188,13 @@ class JobRunner:
                 begun = self._clock.monotonic()
                 end = await self._see_through(running, begun)
                 await self._store_end(running, end)
-            running.tell([end.event.as_json()], [])
         except BaseException as error:
             with suppress(StoreError):
                 await asyncio.shield(self._store_end(running, surprise(running, error)))
             raise
         finally:
             self._unregister(running)
+        running.tell([end.event.as_json()], [])
         return job_result(running, end, self._clock.monotonic() - begun)
 
     async def _see_through(self, running: Running, begun: float) -> Ending:

@@ -7,7 +7,6 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from tradingai.engine.core.clock import Clock
@@ -69,11 +68,6 @@ def new_job(
 def lock_name(kind: str, target: str) -> str:
     """``<kind>-<target>``, the same for all kinds that write the same files."""
     return f"{_LOCK_FAMILY.get(kind, kind)}-{_file_name(target)}"
-
-
-def runner_lock(paths: HomePaths, runner: str) -> Path:
-    """The lock a process that runs jobs holds while it lives; its name is never used twice."""
-    return paths.locks / "runners" / (runner or "none")
 
 
 def _file_name(text: str) -> str:

@@ -52,9 +52,9 @@ def read_candle_file(path: Path, *, base: str = "", assume_utc: bool = False) ->
     minute that disagree, fewer than 60 rows.
     """
     frame, columns, label = _read_frame(path, base)
-    ts = parse_times(frame["ts"], label, assume_utc=assume_utc).to_numpy()
-    values = {name: _numbers(frame[name], label) for name in PRICE_COLUMNS}
-    candles = Candles(np.array(ts, dtype=np.int64), *(values[name] for name in PRICE_COLUMNS))
+    values = [_numbers(frame.drop_in_place(name), label) for name in PRICE_COLUMNS]
+    ts = parse_times(frame.drop_in_place("ts"), label, assume_utc=assume_utc).to_numpy()
+    candles = Candles(np.array(ts, dtype=np.int64), *values)
     _check_values(candles, label)
     newest_first = len(candles) > 1 and bool(np.all(candles.ts[1:] < candles.ts[:-1]))
     _check_order(candles, path, label, newest_first=newest_first)
@@ -210,7 +210,8 @@ def _check_minutes(candles: Candles, path: Path, label: Label) -> None:
             f"{label(row)}: {us_to_datetime(int(candles.ts[row])).isoformat()} is not the start of a minute",
             remedy="One-minute candles carry their open time: use that column, or resample the data.",
         )
-    steps = np.diff(np.unique(candles.ts))
+    steps = np.diff(np.sort(candles.ts, kind="stable"))
+    steps = steps[steps > 0]
     if len(steps) and steps.min() > MINUTE_US:
         raise DataError(
             f"{path}: its bars are {int(steps.min()) // MINUTE_US} minutes apart",

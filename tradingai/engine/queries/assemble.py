@@ -1,6 +1,8 @@
-"""Building one frozen picture of a home: manifests, ledger, curves and the store, each read only when it changed.
+"""Building one frozen picture of a home: manifests, ledger, curves and the store, each read only when it
+changed.
 
-Everything here is synchronous and short; the console calls it in a thread. Nothing is written and no lock is taken.
+Everything here is synchronous and short; the console calls it in a thread. Nothing is written and no lock
+is taken.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.queries.cached import FileCache
-from tradingai.engine.queries.data_views import build_view, dataset_view, read_candle_tail, read_feature_columns
+from tradingai.engine.queries.data_views import (
+    build_view,
+    dataset_view,
+    read_candle_tail,
+    read_feature_columns,
+)
 from tradingai.engine.queries.job_views import event_view, job_view
 from tradingai.engine.queries.model_views import ModelReader
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
@@ -41,6 +48,7 @@ from tradingai.engine.queries.snapshot import (
 from tradingai.engine.queries.status import kill_switch, threshold
 from tradingai.engine.queries.system import SystemReader, resident_bytes
 from tradingai.engine.store.control_rows import ControlRow, control_row
+from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.job_rows import SELECT_JOBS, JobRow, job_row
 from tradingai.engine.store.manifests import (
     MANIFEST_NAME,
@@ -49,7 +57,6 @@ from tradingai.engine.store.manifests import (
     read_dataset_manifest,
     read_feature_manifest,
 )
-from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.read_only import reading
 from tradingai.engine.store.stamps import stamp, unstamp
 
@@ -123,9 +130,14 @@ class SnapshotReader:
         artifacts = {model: str(card["sha256"]) for model, card in cards.items()}
         states = phases(
             Facts(
-                coins=coins, datasets=candles, features=matrices, artifacts=artifacts, ledger=ledger, jobs=rows.jobs
+                coins=coins,
+                datasets=candles,
+                features=matrices,
+                artifacts=artifacts,
+                ledger=ledger,
+                jobs=rows.jobs,
             )
-        )  # fmt: skip
+        )
         name = self._workload(datasets)
         seeds = [data.seed for data in datasets if data.seed is not None]
         markets = [data.market for data in datasets if data.market is not None]
@@ -239,7 +251,9 @@ class SnapshotReader:
 
     # -- what only some screens need
 
-    def _candle_tails(self, candles: Mapping[str, DatasetManifest], interest: Interest) -> Mapping[str, CandleTail]:
+    def _candle_tails(
+        self, candles: Mapping[str, DatasetManifest], interest: Interest
+    ) -> Mapping[str, CandleTail]:
         for name in [name for name, (digest, _) in self._tails.items() if _digest(candles, name) != digest]:
             del self._tails[name]
         wanted = interest.coin if interest.coin in candles else next(iter(candles), None)
@@ -253,7 +267,9 @@ class SnapshotReader:
     def _features(
         self, builds: tuple[Any, ...], matrices: Mapping[str, FeatureManifest], interest: Interest
     ) -> FeaturesView:
-        for name in [name for name, (digest, _) in self._columns.items() if _digest(matrices, name) != digest]:
+        for name in [
+            name for name, (digest, _) in self._columns.items() if _digest(matrices, name) != digest
+        ]:
             del self._columns[name]
         coin = interest.coin if interest.coin in matrices else next((build.symbol for build in builds), "")
         if interest.feature_values and coin and coin not in self._columns:

@@ -1,4 +1,6 @@
-"""Candles and features as the console shows them. numpy and polars are imported only when values are asked for."""
+"""Candles and features as the console shows them. numpy and polars are imported only when values are asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.queries.snapshot import Bar, CandleTail, DatasetView, FeatureBuildView, FeatureView, JobView
+from tradingai.engine.queries.snapshot import (
+    Bar,
+    CandleTail,
+    DatasetView,
+    FeatureBuildView,
+    FeatureView,
+    JobView,
+)
 from tradingai.engine.store.manifests import DatasetManifest, FeatureManifest
 
 if TYPE_CHECKING:
@@ -207,6 +216,10 @@ def stability_index(
         return None
     edges = np.unique(np.quantile(expected, np.linspace(0, 1, bins + 1)[1:-1]))
     cells = len(edges) + 1
-    share = np.maximum(np.bincount(np.searchsorted(edges, expected, side="left"), minlength=cells), 0.5) / len(expected)
-    now = np.maximum(np.bincount(np.searchsorted(edges, actual, side="left"), minlength=cells), 0.5) / len(actual)
+    share = np.maximum(
+        np.bincount(np.searchsorted(edges, expected, side="left"), minlength=cells), 0.5
+    ) / len(expected)
+    now = np.maximum(np.bincount(np.searchsorted(edges, actual, side="left"), minlength=cells), 0.5) / len(
+        actual
+    )
     return float(np.sum((now - share) * np.log(now / share)))

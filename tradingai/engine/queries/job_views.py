@@ -124,7 +124,9 @@ def phase_seconds(jobs: Sequence[JobView], kinds: Sequence[str]) -> float | None
 def event_view(seq: int, at: datetime, kind: str, level: str, payload: Mapping[str, Any]) -> EventView:
     """One event as a line: its text and its sign."""
     form = _TEXTS.get(kind, _any_text)
-    return EventView(seq, at, kind, level, form(payload), _sign(kind, level, payload), MappingProxyType(dict(payload)))
+    return EventView(
+        seq, at, kind, level, form(payload), _sign(kind, level, payload), MappingProxyType(dict(payload))
+    )
 
 
 def _sign(kind: str, level: str, payload: Mapping[str, Any]) -> str:
@@ -166,7 +168,9 @@ def _number(value: Any) -> str:
 _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "HomeCreated": lambda p: f"{p.get('path', '')}",
     "JobStarted": lambda p: _what(p) + (f", resumed {p['resume']} times" if p.get("resume") else ""),
-    "JobFinished": lambda p: f"{_what(p)}, {float(p.get('seconds') or 0):.1f} s, {p.get('summary', '')}".rstrip(", "),
+    "JobFinished": lambda p: (
+        f"{_what(p)}, {float(p.get('seconds') or 0):.1f} s, {p.get('summary', '')}".rstrip(", ")
+    ),
     "JobSkipped": lambda p: f"{_what(p)}: {p.get('reason', '')}",
     "JobFailed": lambda p: f"{_what(p)}: {p.get('message', '')} {p.get('remedy', '')}".strip(),
     "JobInterrupted": lambda p: f"{_what(p)}: {p.get('reason', '')}",
@@ -177,8 +181,10 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{_number(p.get('rows_per_s'))} rows/s"
     ),
     "TrainingStarted": lambda p: (
-        f"{p.get('model')} {p.get('epochs')} epochs of {_number(p.get('bars'))} bars, {p.get('threads')} threads, "
-        f"seed {p.get('seed')}" + (f", goes on after epoch {p.get('finished_epochs')}" if p.get("resumed") else "")
+        f"{p.get('model')} {p.get('epochs')} epochs of {_number(p.get('bars'))} bars, "
+        f"{p.get('threads')} threads, "
+        f"seed {p.get('seed')}"
+        + (f", goes on after epoch {p.get('finished_epochs')}" if p.get("resumed") else "")
     ),
     "EpochFinished": lambda p: (
         f"{p.get('model')} {p.get('epoch')}/{p.get('epochs')} val {float(p.get('validation_loss') or 0):.3f} "
@@ -190,11 +196,16 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{p.get('epochs')}" + (", early stop" if p.get("early_stopped") else "")
     ),
     "GateDecided": lambda p: (
-        f"{p.get('model')} {p.get('version')} {p.get('gate')} {'PASS' if p.get('passed') else 'FAIL'} {p.get('detail')}"
+        f"{p.get('model')} {p.get('version')} {p.get('gate')} "
+        f"{'PASS' if p.get('passed') else 'FAIL'} {p.get('detail')}"
     ),
     "EvaluationFinished": lambda p: (
         f"{p.get('model')} {p.get('version')} {_percent(p.get('accuracy'))}, "
         f"{'passed' if p.get('passed') else 'refused'}, attempt {p.get('attempt')}"
+    ),
+    "FoldScored": lambda p: (
+        f"{p.get('model')} {str(p.get('method')).replace('_', ' ')} fold {p.get('fold')}/{p.get('folds')} "
+        f"{_percent(p.get('accuracy'))} of {_number(p.get('bars'))} bars"
     ),
     "ModelPromoted": lambda p: f"{p.get('model')} {p.get('version')} is live, by {p.get('who')}",
     "ModelRolledBack": lambda p: f"{p.get('model')} {p.get('version')} is live again, by {p.get('who')}",

@@ -39,7 +39,9 @@ def attempt_alpha(attempt: int) -> float:
 
 
 class ModelReader:
-    """Reads what lies below a home's ``models`` folder. A damaged file is reported, and what was known stays."""
+    """Reads what lies below a home's ``models`` folder. A damaged file is reported, and what was known
+    stays.
+    """
 
     def __init__(self, paths: HomePaths, rollback: Callable[[Ledger, str], str | None]) -> None:
         """``rollback`` gives the version a model would go back to, or None."""
@@ -100,13 +102,17 @@ class ModelReader:
             stale=bool(newest and artifact and artifact != newest.artifact_sha256),
             next_attempt=attempt,
             next_alpha=attempt_alpha(attempt),
-            certificate=str(newest.details.get("certificate_sha256", "")) if newest and newest.details["passed"] else "",
+            certificate=str(newest.details.get("certificate_sha256", ""))
+            if newest and newest.details["passed"]
+            else "",
         )
 
     def view(self, ledger: Ledger) -> LedgerView:
         """All entries, oldest first."""
         live = {entry.seq for entry in ledger.live().values()}
-        return LedgerView(tuple(_entry_view(ledger, entry, entry.seq in live) for entry in ledger), self.problem)
+        return LedgerView(
+            tuple(_entry_view(ledger, entry, entry.seq in live) for entry in ledger), self.problem
+        )
 
     def runs(self, models: Sequence[str], jobs: Sequence[JobView], ledger: Ledger) -> tuple[RunView, ...]:
         """Every kept run of these models, newest first, with what the store knows of their jobs."""
@@ -115,8 +121,12 @@ class ModelReader:
         for model in models:
             folder = self._paths.checkpoints / f"{model}_history"
             curves = [self._curve(path) for path in sorted(folder.glob("*.jsonl"))]
-            found += model_runs(model, [curve for curve in curves if curve is not None], jobs, cards.get(model), ledger)
-        return tuple(sorted(found, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True))
+            found += model_runs(
+                model, [curve for curve in curves if curve is not None], jobs, cards.get(model), ledger
+            )
+        return tuple(
+            sorted(found, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True)
+        )
 
     def _curve(self, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         try:
@@ -180,7 +190,11 @@ Curve = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def model_runs(
-    model: str, curves: Sequence[Curve], jobs: Sequence[JobView], card: Mapping[str, Any] | None, ledger: Ledger
+    model: str,
+    curves: Sequence[Curve],
+    jobs: Sequence[JobView],
+    card: Mapping[str, Any] | None,
+    ledger: Ledger,
 ) -> list[RunView]:
     """One model's runs. A running job that has no curve yet is a run without points."""
     own = [job for job in jobs if job.kind == "train_lstm" and job.target == model]
@@ -195,10 +209,17 @@ def model_runs(
         epochs_planned = int(active.detail.get("epochs") or 10)
         runs.append(
             RunView(
-                id=active.id, label=_label(active.started_at), model=model, state=active.state, epochs=epochs_planned,
-                started_at=active.started_at, took_s=active.took_s, bars_per_s=active.rate, job_id=active.id,
+                id=active.id,
+                label=_label(active.started_at),
+                model=model,
+                state=active.state,
+                epochs=epochs_planned,
+                started_at=active.started_at,
+                took_s=active.took_s,
+                bars_per_s=active.rate,
+                job_id=active.id,
             )
-        )  # fmt: skip
+        )
     return runs
 
 
@@ -207,7 +228,9 @@ def _label(moment: datetime | None) -> str:
 
 
 def _jobs_of(jobs: Sequence[JobView], start: datetime, until: datetime | None) -> list[JobView]:
-    """Jobs that worked on a run: running at its start, or begun after it and before the next run. Newest first."""
+    """Jobs that worked on a run: running at its start, or begun after it and before the next run. Newest
+    first.
+    """
     found = []
     for job in jobs:
         if job.started_at is None or job.state == "skipped":
@@ -258,7 +281,9 @@ def _run_view(
     )
 
 
-def _run_state(job: JobView | None, points: Sequence[CurvePoint], epochs: int, early: bool, kept: bool) -> JobState:
+def _run_state(
+    job: JobView | None, points: Sequence[CurvePoint], epochs: int, early: bool, kept: bool
+) -> JobState:
     if job is not None and job.state in {"running", "queued"}:
         return job.state
     if kept or len(points) >= epochs or early:
@@ -287,7 +312,9 @@ def _point(epoch: Mapping[str, Any]) -> CurvePoint:
     )
 
 
-def _facts(run: Mapping[str, Any], record: Mapping[str, Any], card: Mapping[str, Any] | None) -> dict[str, str]:
+def _facts(
+    run: Mapping[str, Any], record: Mapping[str, Any], card: Mapping[str, Any] | None
+) -> dict[str, str]:
     """What the run, and its record where it is the kept one, say of network, data and machine."""
     facts: dict[str, str] = {}
     if card is not None:
@@ -298,7 +325,11 @@ def _facts(run: Mapping[str, Any], record: Mapping[str, Any], card: Mapping[str,
         facts["warm-up"] = f"{warmup.get('bars')} bars"
         facts["artifact"] = str(card.get("sha256", ""))[:8]
     split = record.get("split") or {}
-    for name, label in (("train", "train"), ("early_stop", "early stop half"), ("calibration", "calibration half")):
+    for name, label in (
+        ("train", "train"),
+        ("early_stop", "early stop half"),
+        ("calibration", "calibration half"),
+    ):
         if name in split:
             facts[label] = f"{split[name][1] - split[name][0]:,} bars"
     if split:
@@ -306,7 +337,9 @@ def _facts(run: Mapping[str, Any], record: Mapping[str, Any], card: Mapping[str,
     calibrator = (card or {}).get("calibrator") or {}
     if calibrator:
         facts["calibration"] = str(calibrator.get("method", ""))
-    facts["device"] = f"{run.get('device')}, {run.get('threads')} thread{'' if run.get('threads') == 1 else 's'}"
+    facts["device"] = (
+        f"{run.get('device')}, {run.get('threads')} thread{'' if run.get('threads') == 1 else 's'}"
+    )
     if run.get("resumes"):
         facts["resumed"] = f"{run['resumes']} times"
     return facts

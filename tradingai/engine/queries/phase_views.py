@@ -139,8 +139,12 @@ def _training(facts: PhaseFacts) -> str:
 
 
 def _evaluation(facts: PhaseFacts) -> str:
-    known = [item.report.accuracy for item in facts.evaluations if item.report and item.report.accuracy is not None]
-    oracles = [item.report.oracle.accuracy for item in facts.evaluations if item.report and item.report.oracle]
+    known = [
+        item.report.accuracy for item in facts.evaluations if item.report and item.report.accuracy is not None
+    ]
+    oracles = [
+        item.report.oracle.accuracy for item in facts.evaluations if item.report and item.report.oracle
+    ]
     text = f"accuracy {_span(known)}" if known else ""
     return text + (f", oracle {_span(oracles)}" if oracles else "")
 

@@ -1,8 +1,9 @@
 """What a console sees: one frozen picture per refresh.
 
-Every screen is a pure function of ``(ConsoleSnapshot, selection)``. The parts are plain types, so that building one
-needs no polars, numpy or torch, and two equal pictures compare equal. Fractions are 0..1, durations seconds, sizes
-bytes, times aware UTC; ``None`` means "not known", and a screen shows it as a dash.
+Every screen is a pure function of ``(ConsoleSnapshot, selection)``. The parts are plain types, so that
+building one needs no polars, numpy or torch, and two equal pictures compare equal. Fractions are 0..1,
+durations seconds, sizes bytes, times aware UTC; ``None`` means "not known", and a screen shows it as a
+dash.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What the visible screen needs beyond what every refresh carries. Reading it costs time, so nobody else asks."""
+    """What the visible screen needs beyond what every refresh carries. Reading it costs time, so nobody
+    else asks.
+    """
 
     candles: bool = False
     feature_values: bool = False

@@ -5,30 +5,24 @@ Nothing is written, no lock is taken, and a part that cannot be read is reported
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.errors import ArtifactError, TradingAIError
 from tradingai.engine.core.files import read_json
 from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.ledger import Ledger, read_ledger
-from tradingai.engine.core.locks import LockOwner, read_owner
+from tradingai.engine.core.locks import read_owner, seen_held
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.store.control_rows import ControlRow, control_row
 from tradingai.engine.store.failures import is_database
-from tradingai.engine.store.job_rows import SELECT_JOBS, JobRow, job_row
-from tradingai.engine.store.manifests import (
-    DatasetManifest,
-    FeatureManifest,
-    list_dataset_manifests,
-    list_feature_manifests,
-)
+from tradingai.engine.store.job_rows import OPEN_STATES, SELECT_JOBS, JobRow, job_row
+from tradingai.engine.store.manifests import read_dataset_manifest, read_feature_manifest
 from tradingai.engine.store.read_only import reading
 
 Value = TypeVar("Value")
@@ -52,21 +46,32 @@ class _Reading:
             self.problems.append(error)
             return otherwise
 
+    def each(self, folder: Path, read: Callable[[str], Value]) -> dict[str, Value]:
+        """What ``read`` makes of every symbol that has a folder with a manifest; damaged ones are noted."""
+        values: dict[str, Value] = {}
+        for manifest in sorted(folder.glob("*/manifest.json")):
+            try:
+                values[manifest.parent.name] = read(manifest.parent.name)
+            except TradingAIError as error:
+                self.problems.append(error)
+        return values
+
 
 def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str, Any]:
     """The document of ``status --json``; works on an empty folder and with a damaged database or ledger."""
     found = _Reading()
-    candles = found.attempt(lambda: list_dataset_manifests(paths), list[DatasetManifest]())
-    matrices = found.attempt(lambda: list_feature_manifests(paths), list[FeatureManifest]())
+    datasets = found.each(paths.candles, lambda symbol: read_dataset_manifest(paths, symbol))
+    features = found.each(paths.features, lambda symbol: read_feature_manifest(paths, symbol))
     ledger = found.attempt(lambda: read_ledger(paths.ledger), Ledger())
     artifacts = found.attempt(lambda: _artifacts(paths), dict[str, str]())
     database = settings.database_path(paths.root)
     unreadable: _StoreRows = ([], None)
-    jobs, controls = found.attempt(lambda: _read_store(database), unreadable)
+    stored, controls = found.attempt(lambda: _read_store(database), unreadable)
+    jobs = [as_seen(paths, job) for job in stored]
     facts = Facts(
-        coins=_coins(settings, {item.symbol for item in candles}),
-        datasets={item.symbol: item for item in candles},
-        features={item.symbol: item for item in matrices},
+        coins=_coins(settings, set(datasets)),
+        datasets=datasets,
+        features=features,
         artifacts=artifacts,
         ledger=ledger,
         jobs=jobs,
@@ -119,11 +124,23 @@ def _coins(settings: Settings, there: set[str]) -> tuple[str, ...]:
     return (*configured, *sorted(there - set(configured)))
 
 
+def as_seen(paths: HomePaths, job: JobRow) -> JobRow:
+    """The job; as interrupted when it should be running and its process is not there any more.
+
+    The store is told by the next process that may write.
+    """
+    if job.state in OPEN_STATES and not seen_held(paths.runner_lock(job.runner)):
+        return replace(job, state="interrupted")
+    return job
+
+
 def _read_store(database: Path) -> _StoreRows:
     if not is_database(database):
         return [], {}
     with reading(database, timeout_s=_PATIENCE_S) as connection:
-        jobs = connection.execute(f"{SELECT_JOBS} ORDER BY created_at DESC, job_id DESC LIMIT 200").fetchall()
+        jobs = connection.execute(
+            f"{SELECT_JOBS} ORDER BY created_at DESC, jobs.rowid DESC LIMIT 200"
+        ).fetchall()
         controls = connection.execute("SELECT * FROM controls").fetchall()
     return [job_row(row) for row in jobs], {row["name"]: control_row(row) for row in controls}
 
@@ -132,10 +149,17 @@ def _artifacts(paths: HomePaths) -> dict[str, str]:
     """Hash of every model's best checkpoint, from the JSON beside it."""
     suffix = "_best"
     return {
-        card.stem.removesuffix(suffix): str(read_json(card)["sha256"])
+        card.stem.removesuffix(suffix): _artifact_hash(card)
         for card in sorted(paths.checkpoints.glob(f"*{suffix}.json"))
         if card.with_suffix(".pt").exists()
     }
+
+
+def _artifact_hash(card: Path) -> str:
+    document = read_json(card)
+    if not isinstance(document, dict) or not isinstance(document.get("sha256"), str):
+        raise ArtifactError(f"{card} describes no model", remedy="Train the model again: `tradingai train`.")
+    return str(document["sha256"])
 
 
 def _models(facts: Facts) -> dict[str, Any]:
@@ -158,29 +182,9 @@ def engine_state(paths: HomePaths) -> dict[str, Any]:
     """Whether a process holds the engine's lock, judged without touching it."""
     path = paths.locks / "engine"
     owner = read_owner(path)
-    if owner is None or not _is_locked(path, owner):
+    if owner is None or not seen_held(path):
         return {"running": False}
     return {"running": True, "pid": owner.pid, "command": owner.command, "since": owner.since}
-
-
-def _is_locked(path: Path, owner: LockOwner) -> bool:
-    """True when the kernel lists a lock on the file; where there is no such list, when its owner lives."""
-    try:
-        inode = path.stat().st_ino
-        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:
-        return _is_alive(owner.pid)
-    return any("FLOCK" in line and line.split()[5].endswith(f":{inode}") for line in lines)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _job(job: JobRow) -> dict[str, Any]:

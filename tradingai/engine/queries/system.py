@@ -48,7 +48,10 @@ class SystemReader:
     def _cpu(self) -> float | None:
         """Cores busy since the last reading, whoever uses them."""
         try:
-            fields = [int(text) for text in (_PROC / "stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+            fields = [
+                int(text)
+                for text in (_PROC / "stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+            ]
         except (OSError, ValueError, IndexError):
             return None
         busy, whole = sum(fields) - fields[3] - fields[4], sum(fields)

@@ -35,7 +35,7 @@ class CommandTable:
     async def begin(self, command: Command, state: CommandState = "running") -> None:
         """Write the command down before it is carried out."""
         async with self._database.transaction() as connection:
-            await _insert_command(connection, command, state)
+            await insert_command(connection, command, state)
 
     async def finish(self, command_id: str, state: CommandState, result: Mapping[str, Any]) -> None:
         """Write down what became of it."""
@@ -46,10 +46,8 @@ class CommandTable:
             )
 
     async def latest(self, limit: int = 100) -> list[CommandRow]:
-        """The newest ``limit`` commands, newest first."""
-        rows = await self._database.rows(
-            "SELECT * FROM commands ORDER BY issued_at DESC, command_id DESC LIMIT ?", (limit,)
-        )
+        """The ``limit`` commands written down last, newest first."""
+        rows = await self._database.rows("SELECT * FROM commands ORDER BY rowid DESC LIMIT ?", (limit,))
         return [command_row(row) for row in rows]
 
 
@@ -64,7 +62,7 @@ class ControlTable:
         """Persist ``value`` with its command and event in one transaction."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            await _insert_command(connection, command, "done", {"value": value}, now)
+            await insert_command(connection, command, "done", {"value": value}, now)
             await connection.execute(
                 "INSERT OR REPLACE INTO controls VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -77,16 +75,16 @@ class ControlTable:
                     command.command_id,
                 ),
             )
-            await _bump(connection)
+            await bump_controls(connection)
             await insert_events(connection, now, [event.as_json()])
 
     async def reset(self, name: ControlName, command: Command, event: Event) -> None:
         """Forget the persisted value, so that the settings' holds again."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            await _insert_command(connection, command, "done", {"value": None}, now)
+            await insert_command(connection, command, "done", {"value": None}, now)
             await connection.execute("DELETE FROM controls WHERE name = ?", (name,))
-            await _bump(connection)
+            await bump_controls(connection)
             await insert_events(connection, now, [event.as_json()])
 
     async def all(self) -> dict[str, ControlRow]:
@@ -94,13 +92,14 @@ class ControlTable:
         return {row["name"]: control_row(row) for row in await self._database.rows("SELECT * FROM controls")}
 
 
-async def _insert_command(
+async def insert_command(
     connection: aiosqlite.Connection,
     command: Command,
     state: CommandState,
     result: Mapping[str, Any] | None = None,
     finished_at: datetime | None = None,
 ) -> None:
+    """Write a command down within an open transaction."""
     await connection.execute(
         "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -118,5 +117,6 @@ async def _insert_command(
     )
 
 
-async def _bump(connection: aiosqlite.Connection) -> None:
+async def bump_controls(connection: aiosqlite.Connection) -> None:
+    """Tell scans under way that something they were decided by has changed, within an open transaction."""
     await connection.execute("UPDATE counters SET value = value + 1 WHERE name = 'controls'")

@@ -12,9 +12,11 @@ from tradingai.engine.core.locks import FileLock
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.store.connection import Database
 from tradingai.engine.store.control_table import CommandTable, ControlTable
+from tradingai.engine.store.desk_override import DeskOverrides
 from tradingai.engine.store.event_log import EventLog
 from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.job_table import JobTable
+from tradingai.engine.store.live_table import LiveTable
 from tradingai.engine.store.migrate import migrate, pending
 from tradingai.engine.store.read_only import reading
 from tradingai.engine.store.run_table import RunTable
@@ -33,7 +35,7 @@ class StoreVersion:
 
 
 class Store:
-    """Events, jobs, commands, controls, runs and their scans of one home. Close it, or use it as ``async with``."""
+    """Events, jobs, commands, controls, runs and scans of one home. Close it, or use it as ``async with``."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -43,6 +45,8 @@ class Store:
         self.controls = ControlTable(database, clock)
         self.runs = RunTable(database, clock)
         self.scans = ScanTable(database, clock)
+        self.live = LiveTable(database, clock)
+        self.overrides = DeskOverrides(database, clock)
 
     @classmethod
     async def open(

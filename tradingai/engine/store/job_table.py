@@ -124,7 +124,7 @@ class JobTable:
         if target is not None:
             where.append("target = ?")
             parameters.append(target)
-        sql = f"{SELECT_JOBS} WHERE {' AND '.join(where)} ORDER BY created_at DESC, job_id DESC LIMIT ?"
+        sql = f"{SELECT_JOBS} WHERE {' AND '.join(where)} ORDER BY created_at DESC, jobs.rowid DESC LIMIT ?"
         return [job_row(row) for row in await self._database.rows(sql, [*parameters, limit])]
 
 

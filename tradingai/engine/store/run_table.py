@@ -62,13 +62,21 @@ class RunTable:
                 "UPDATE runs SET ended_at = ? WHERE run_id = ?", (stamp(self._clock.now()), run_id)
             )
 
+    async def open_runs(self, kind: RunKind) -> list[RunRow]:
+        """The runs of a kind that were not closed."""
+        rows = await self._database.rows(
+            "SELECT * FROM runs WHERE kind = ? AND ended_at IS NULL ORDER BY started_at", (kind,)
+        )
+        return [run_row(row) for row in rows]
+
     async def latest(self, limit: int = 20) -> list[RunRow]:
         """The newest ``limit`` runs, newest first."""
         rows = await self._database.rows("SELECT * FROM runs ORDER BY started_at DESC LIMIT ?", (limit,))
-        return [_run_row(row) for row in rows]
+        return [run_row(row) for row in rows]
 
 
-def _run_row(row: sqlite3.Row) -> RunRow:
+def run_row(row: sqlite3.Row) -> RunRow:
+    """A row of the table as a RunRow."""
     return RunRow(
         row["run_id"],
         row["kind"],

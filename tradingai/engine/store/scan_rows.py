@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
 from tradingai.engine.core.jsonio import dumps, parse_iso
@@ -144,22 +143,20 @@ class InputRow:
 
 @dataclass(frozen=True, slots=True)
 class WarmStartRow:
-    """A model that joined a run: from which candle on it ran, or why it was refused."""
+    """A model that started cold within a scan, or was refused when it should have."""
 
-    number: int
-    """From 1 within its run."""
-    after_scan: int
-    """The scan it came after; 0 at the run's start."""
-    symbol: str
+    scan_seq: int
     model: str
     version: str
     kind: str
+    symbol: str
     artifact_sha256: str
     first_candle: datetime | None
-    """Of the cold start."""
+    """The first it was fed."""
     last_candle: datetime | None
-    """The newest candle of the warm-up."""
+    """The newest of its warm-up."""
     refused: str
+    """Why it cannot be used; empty when it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +180,12 @@ class ScanRecord:
     signals: tuple[SignalRow, ...] = ()
     trades: tuple[TradeRow, ...] = ()
     inputs: tuple[InputRow, ...] = ()
+    warm_starts: tuple[WarmStartRow, ...] = ()
     events: tuple[Mapping[str, Any], ...] = ()
     """As ``Event.as_json()``."""
 
 
-TABLES: Final[Mapping[type, str]] = {
+TABLES: Final[Mapping[Callable[..., Any], str]] = {
     ScanRow: "scans",
     SignalRow: "signals",
     DecisionRow: "decisions",
@@ -200,18 +198,17 @@ TABLES: Final[Mapping[type, str]] = {
 _JSON: Final = frozenset({"outputs", "versions", "desk"})
 _FLAGS: Final = frozenset({"killed", "failed"})
 _TIMES: Final = frozenset(
-    {"due", "at", "candle", "decided_at", "entry_at", "exit_at", "first_candle", "last_candle", "features_until"}
+    {"due", "at", "candle", "decided_at", "entry_at", "exit_at"}
+    | {"first_candle", "last_candle", "features_until"}
 )
 
 
-@cache
-def columns(kind: type) -> tuple[str, ...]:
+def columns(kind: Callable[..., Any]) -> tuple[str, ...]:
     """The columns of a row class, after ``run_id``."""
-    return tuple(item.name for item in fields(kind))
+    return tuple(item.name for item in fields(kind))  # type: ignore[arg-type]
 
 
-@cache
-def insert_statement(kind: type) -> str:
+def insert_statement(kind: Callable[..., Any]) -> str:
     """``INSERT INTO … VALUES …`` for one row of the class."""
     names = ("run_id", *columns(kind))
     marks = ", ".join("?" * len(names))
@@ -227,7 +224,7 @@ def cells(run_id: str, rows: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
 
 def read_row(kind: Callable[..., Row], row: sqlite3.Row) -> Row:
     """A row of the table as its class."""
-    return kind(**{name: _read(name, row[name]) for name in columns(kind)})  # type: ignore[arg-type]
+    return kind(**{name: _read(name, row[name]) for name in columns(kind)})
 
 
 def _written(name: str, value: Any) -> Any:

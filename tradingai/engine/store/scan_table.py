@@ -1,4 +1,4 @@
-"""What runs of the scan loop leave behind: appended scan by scan, each in one transaction with the account."""
+"""What runs of the scan loop leave behind: whole scans, each in one transaction with the account."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from tradingai.engine.core.errors import StoreError
 from tradingai.engine.core.jsonio import dumps, parse_iso
 from tradingai.engine.store.connection import Database
 from tradingai.engine.store.event_log import insert_events
+from tradingai.engine.store.live_rows import LiveCandle
+from tradingai.engine.store.live_table import insert_candles
+from tradingai.engine.store.run_table import RunKind
 from tradingai.engine.store.scan_rows import (
     TABLES,
     DecisionRow,
@@ -76,12 +79,14 @@ class ScanTable:
         self,
         run_id: str,
         records: Sequence[ScanRecord],
-        desk: Mapping[str, Any],
+        desk: Mapping[str, Any] | None,
         *,
         controls: int | None = None,
+        candles: Sequence[LiveCandle] = (),
     ) -> None:
         """Write scans, oldest first, and the account after the last of them, in one transaction.
 
+        ``desk`` None leaves the account as it is; ``candles`` are what a live run received for these scans.
         ``controls`` is the store's controls counter as it was when kill switch and threshold were read: when
         it has moved since, nothing is written. Raises ControlsChangedError for that, StoreError for whatever
         the database says, among it a scan or signal that is there already.
@@ -91,28 +96,26 @@ class ScanTable:
         now, last = self._clock.now(), records[-1].scan
         async with self._database.transaction() as connection:
             await _expect_controls(connection, controls)
-            await _insert(connection, run_id, [record.scan for record in records])
-            for parts in ("signals", "decisions", "trades", "inputs"):
+            await insert_rows(connection, run_id, [record.scan for record in records])
+            for parts in ("signals", "decisions", "trades", "inputs", "warm_starts"):
                 rows = [row for record in records for row in getattr(record, parts)]
-                await _insert(connection, run_id, rows)
+                await insert_rows(connection, run_id, rows)
+            await insert_candles(connection, run_id, candles)
             events = [dict(event) for record in records for event in record.events]
             await insert_events(connection, now, events, run_id=run_id)
-            await _put_account(connection, run_id, last.seq, last.at, desk)
+            if desk is not None:
+                await put_account(connection, run_id, last.seq, last.at, desk)
 
-    async def change_desk(self, run_id: str, change: DeskChangeRow, events: Sequence[Mapping[str, Any]]) -> None:
+    async def change_desk(
+        self, run_id: str, change: DeskChangeRow, events: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Write an account that something other than a scan made, with the events that tell of it."""
         async with self._database.transaction() as connection:
-            await _insert(connection, run_id, [change])
-            await insert_events(connection, self._clock.now(), [dict(event) for event in events], run_id=run_id)
-            await _put_account(connection, run_id, change.after_scan, change.at, change.desk)
-
-    async def warm_started(
-        self, run_id: str, rows: Sequence[WarmStartRow], events: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
-        """Write down which models joined the run or were refused."""
-        async with self._database.transaction() as connection:
-            await _insert(connection, run_id, list(rows))
-            await insert_events(connection, self._clock.now(), [dict(event) for event in events], run_id=run_id)
+            await insert_rows(connection, run_id, [change])
+            await insert_events(
+                connection, self._clock.now(), [dict(event) for event in events], run_id=run_id
+            )
+            await put_account(connection, run_id, change.after_scan, change.at, change.desk)
 
     async def finish(self, result: RunResultRow) -> None:
         """Write down how a run ended, and close it."""
@@ -138,6 +141,23 @@ class ScanTable:
         rows = await self._database.rows("SELECT * FROM run_results WHERE run_id = ?", (run_id,))
         return _result(rows[0]) if rows else None
 
+    async def finished(self, kind: RunKind, key: str) -> RunResultRow | None:
+        """The newest finished run of this kind whose request has this ``key``."""
+        rows = await self._database.rows(
+            "SELECT run_results.* FROM run_results JOIN runs USING (run_id)"
+            " WHERE kind = ? AND state = 'finished' AND json_extract(request, '$.key') = ?"
+            " ORDER BY started_at DESC LIMIT 1",
+            (kind, key),
+        )
+        return _result(rows[0]) if rows else None
+
+    async def newest_scan(self, run_id: str) -> int:
+        """The number of a run's newest scan, 0 before the first."""
+        rows = await self._database.rows(
+            "SELECT coalesce(max(seq), 0) FROM scans WHERE run_id = ?", (run_id,)
+        )
+        return int(rows[0][0])
+
     async def scans(self, run_id: str, *, after: int = 0, limit: int = -1) -> list[ScanRow]:
         """A run's scans in order, from number ``after`` + 1 on."""
         return await self._select(ScanRow, "run_id = ? AND seq > ? ORDER BY seq", (run_id, after), limit)
@@ -160,8 +180,8 @@ class ScanTable:
         return await self._select(TradeRow, "run_id = ? ORDER BY exit_at, symbol, key", (run_id,))
 
     async def warm_starts(self, run_id: str) -> list[WarmStartRow]:
-        """Which models a run had when, in order."""
-        return await self._select(WarmStartRow, "run_id = ? ORDER BY number", (run_id,))
+        """Which models started cold or were refused at which scan, in order."""
+        return await self._select(WarmStartRow, "run_id = ? ORDER BY scan_seq, model", (run_id,))
 
     async def desk_changes(self, run_id: str) -> list[DeskChangeRow]:
         """A run's accounts that no scan made, in order; the first is the one it began with."""
@@ -182,7 +202,7 @@ class ScanTable:
 
     async def _counts(self, column: str, run_id: str, condition: str = "") -> dict[str, int]:
         sql = f"SELECT {column}, count(*) FROM decisions WHERE run_id = ? {condition} GROUP BY 1 ORDER BY 1"  # noqa: S608 - fixed texts
-        return {name: count for name, count in await self._database.rows(sql, (run_id,))}
+        return dict(await self._database.rows(sql, (run_id,)))  # type: ignore[arg-type]
 
     async def _of_scans(
         self, kind: type[Row], run_id: str, after: int, until: int | None, order: str
@@ -200,7 +220,8 @@ class ScanTable:
         return [read_row(kind, row) for row in rows]
 
 
-async def _insert(connection: aiosqlite.Connection, run_id: str, rows: Sequence[Any]) -> None:
+async def insert_rows(connection: aiosqlite.Connection, run_id: str, rows: Sequence[Any]) -> None:
+    """Write rows of one class within an open transaction."""
     if rows:
         await connection.executemany(insert_statement(type(rows[0])), list(cells(run_id, rows)))
 
@@ -215,9 +236,10 @@ async def _expect_controls(connection: aiosqlite.Connection, counter: int | None
         )
 
 
-async def _put_account(
+async def put_account(
     connection: aiosqlite.Connection, run_id: str, scan_seq: int, at: datetime, desk: Mapping[str, Any]
 ) -> None:
+    """Make ``desk`` the run's account within an open transaction."""
     await connection.execute(
         "INSERT INTO run_accounts VALUES (?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE"
         " SET scan_seq = excluded.scan_seq, at = excluded.at, desk = excluded.desk",
@@ -230,6 +252,4 @@ def _account(row: sqlite3.Row) -> AccountRow:
 
 
 def _result(row: sqlite3.Row) -> RunResultRow:
-    return RunResultRow(
-        row["run_id"], row["state"], json.loads(row["request"]), json.loads(row["result"])
-    )
+    return RunResultRow(row["run_id"], row["state"], json.loads(row["request"]), json.loads(row["result"]))

@@ -35,11 +35,11 @@ class Coin:
 
 
 _COINS: Final = (
-    Coin("BTC-USD", 13_500.0, 18.0, 1.0, 0.355, 0),
-    Coin("ETH-USD", 750.0, 240.0, 1.0, 0.355, 4),
-    Coin("BNB-USD", 8.5, 900.0, 1.0, 0.355, 7),
+    Coin("BTC-USD", 45_000.0, 18.0, 1.0, 0.35, 0),
+    Coin("ETH-USD", 2_600.0, 240.0, 1.0, 0.35, 4),
+    Coin("BNB-USD", 320.0, 900.0, 1.0, 0.35, 7),
 )
-MARKET_VOLATILITY: Final = 0.415
+MARKET_VOLATILITY: Final = 0.41
 """Annual volatility of the factor that all coins share, a fraction."""
 
 SYNTHETIC_SYMBOLS: Final = tuple(coin.symbol for coin in _COINS)

@@ -22,7 +22,7 @@ from tradingai.engine.providers.synthetic.streams import Stream
 Floats = npt.NDArray[np.float64]
 
 YEAR_DAYS: Final = 365.0
-DAILY_PERSISTENCE: Final = 0.9
+DAILY_PERSISTENCE: Final = 0.6
 """Autocorrelation of the slow part of log volatility from one midnight to the next."""
 DAILY_SD: Final = 0.08
 DAILY_LIMIT: Final = 0.24

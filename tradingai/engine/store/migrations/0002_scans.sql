@@ -26,21 +26,6 @@ CREATE TABLE desk_changes (
     PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE warm_starts (
-    run_id          TEXT NOT NULL REFERENCES runs (run_id),
-    number          INTEGER NOT NULL,
-    after_scan      INTEGER NOT NULL,
-    symbol          TEXT NOT NULL,
-    model           TEXT NOT NULL,
-    version         TEXT NOT NULL,
-    kind            TEXT NOT NULL,
-    artifact_sha256 TEXT NOT NULL,
-    first_candle    TEXT,
-    last_candle     TEXT,
-    refused         TEXT NOT NULL,
-    PRIMARY KEY (run_id, number)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE scans (
     run_id      TEXT NOT NULL REFERENCES runs (run_id),
     seq         INTEGER NOT NULL,
@@ -159,5 +144,21 @@ CREATE TABLE scan_inputs (
     features_until  TEXT,
     features        BLOB,
     PRIMARY KEY (run_id, scan_seq, symbol),
+    FOREIGN KEY (run_id, scan_seq) REFERENCES scans (run_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Models that started cold within a scan, and models that were refused when they should have.
+CREATE TABLE warm_starts (
+    run_id          TEXT NOT NULL,
+    scan_seq        INTEGER NOT NULL,
+    model           TEXT NOT NULL,
+    version         TEXT NOT NULL,
+    kind            TEXT NOT NULL,
+    symbol          TEXT NOT NULL,
+    artifact_sha256 TEXT NOT NULL,
+    first_candle    TEXT,
+    last_candle     TEXT,
+    refused         TEXT NOT NULL,
+    PRIMARY KEY (run_id, scan_seq, model),
     FOREIGN KEY (run_id, scan_seq) REFERENCES scans (run_id, seq)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,49 @@
+"""``tradingai replay``: the scan loop over stored candles on a simulated clock."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tradingai.cli.arguments import parse_time
+from tradingai.cli.context import JsonFlag, writing
+from tradingai.cli.output import write_json
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+HOURS = 72.0
+
+
+@app.command()
+def replay(
+    ctx: typer.Context,
+    *,
+    hours: Annotated[float, typer.Option("--hours", help="How far back it begins.")] = HOURS,
+    end: Annotated[
+        str | None, typer.Option("--end", metavar="TIME", help="Its last moment, UTC; default: the data's.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """Run the scan loop over stored candles on a simulated clock, as a run of its own.
+
+    It begins with a fresh account, sends nothing, and touches nothing of the live run. The same candles,
+    models and settings give the same decisions: `decisions_sha256`.
+    """
+    from tradingai.cli.replay_report import show_replay
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.core.commands import Replay
+
+    moment = None if end is None else parse_time(end, "--end")
+
+    async def body(current: Work) -> dict[str, Any]:
+        command = Replay(**current.issue(), hours=hours, end=moment)
+        document: dict[str, Any] = (await current.run([command]))[0].result["replay"]
+        return document
+
+    document = work(writing(ctx), body)
+    if as_json:
+        write_json(document)
+    else:
+        show_replay(document)
+    return 0

@@ -1,0 +1,120 @@
+"""Live candles: what every provider gives the scan loop, and the synthetic markets as such a provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from tradingai.engine.core.candles import Candles, datetime_to_us
+from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.jsonio import parse_iso
+from tradingai.engine.core.settings import Settings
+from tradingai.engine.core.symbols import MINUTE_US, parse_market
+from tradingai.engine.providers.synthetic.coins import GENERATOR_VERSION, coin_of
+from tradingai.engine.providers.synthetic.market import SyntheticMarket
+from tradingai.engine.store.manifests import DatasetManifest
+
+NO_CANDLES = Candles(np.zeros(0, dtype=np.int64), *(np.zeros(0) for _ in range(5)))
+"""What a provider without news gives."""
+
+
+class LiveFeed(Protocol):
+    """One-minute candles as they close. A coin is asked for by one caller at a time."""
+
+    @property
+    def identity(self) -> str:
+        """What the values depend on: two feeds of the same identity give the same candles."""
+        ...
+
+    async def closed(self, symbol: str, after_us: int, until_us: int) -> Candles:
+        """Raw candles that opened after ``after_us`` and were closed by ``until_us`` (microseconds, UTC).
+
+        The oldest come first when there are more than the provider gives at once; none is no error. Raises
+        whatever keeps the provider from answering.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class SyntheticFeed:
+    """A synthetic market that goes on: the minutes that are asked for are made, and no others."""
+
+    def __init__(self, market: SyntheticMarket) -> None:
+        self._market = market
+        self._turn = asyncio.Lock()
+
+    @property
+    def identity(self) -> str:
+        """Preset, seed, where a drift begins, and the generator's version."""
+        market = self._market
+        drift = "" if market.drift_at is None else f" drift at minute {market.drift_at}"
+        return f"synthetic {market.market} seed {market.seed}{drift} generator {GENERATOR_VERSION}"
+
+    async def closed(self, symbol: str, after_us: int, until_us: int) -> Candles:
+        """As :meth:`LiveFeed.closed`. Raises UsageError for a coin or a time the market does not have."""
+        first, last = after_us // MINUTE_US + 1, until_us // MINUTE_US - 1
+        if last < first:
+            return NO_CANDLES
+        async with self._turn:
+            return await asyncio.to_thread(self._market.candles, symbol, first, last)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def live_feed(settings: Settings, history: Sequence[DatasetManifest]) -> LiveFeed:
+    """The feed that continues the stored candles of the coins that are scanned.
+
+    Raises UsageError when there is none for them: another provider than DATA_PROVIDER's, several markets, or
+    candles of another generator.
+    """
+    if settings.data_provider != "synthetic":
+        raise UsageError(
+            f"provider {settings.data_provider} has no live candles in this version",
+            remedy="Set DATA_PROVIDER=synthetic.",
+        )
+    market, seed, drift_at = _one_market(settings, history)
+    return SyntheticFeed(SyntheticMarket(parse_market(market), seed, drift_at))
+
+
+def _one_market(settings: Settings, history: Sequence[DatasetManifest]) -> tuple[str, int, int | None]:
+    """(preset, seed, drift_at in minutes) that all stored candles share; the settings' without any."""
+    for item in history:
+        coin_of(item.symbol)
+        if not item.synthetic:
+            raise UsageError(
+                f"the candles of {item.symbol} are of provider {item.provider}, live ones would be synthetic",
+                remedy="Set SYMBOLS to coins with synthetic candles, or use another --home.",
+            )
+        if item.parameters.get("generator_version") != GENERATOR_VERSION:
+            raise UsageError(
+                f"the candles of {item.symbol} were made by another version of the generator",
+                remedy=f"Make them again: `tradingai data generate --symbols {item.symbol}`.",
+            )
+    markets = {(item.market, item.seed, item.parameters.get("drift_at")) for item in history}
+    if not markets:
+        if settings.synthetic_market == "drift":
+            raise UsageError(
+                "market drift needs stored candles: they say when it drifts",
+                remedy="`tradingai pipeline --market drift` makes them.",
+            )
+        return settings.synthetic_market, settings.synthetic_seed, None
+    if len(markets) > 1:
+        listed = ", ".join(f"{item.symbol} {item.market} seed {item.seed}" for item in history)
+        raise UsageError(
+            f"the stored candles are of different markets: {listed}",
+            remedy="Generate them with one market and seed, or set SYMBOLS.",
+        )
+    market, seed, drift_at = markets.pop()
+    return str(market), int(seed or 0), None if drift_at is None else _minute(parse_iso(drift_at))
+
+
+def _minute(moment: datetime) -> int:
+    return datetime_to_us(moment) // MINUTE_US
