@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 COIN ?= BTC
 EPOCHS ?= 10
 TAG ?=
-MODELS ?= lstm_BTC-USD lstm_ETH-USD lstm_BNB-USD
 TORCH_INDEX ?=
 
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX),)
-PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -c constraints.txt $(PIP_INDEX)
+PIP_QUIET := $(if $(CI),--quiet,)
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint format train rollback-model bench clean
+.PHONY: help install run run-dry test test-all lint format train rollback-model bench clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -49,20 +49,25 @@ test: lint ## linters, types, layer contracts and all tests but the slow ones
 test-all: lint ## the slow tests as well: full markets, three seeds, kill -9 in every stage
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import contracts
+lint: $(VENV)/.installed-dev ## ruff, its format, mypy --strict, import contracts
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev ## let ruff fix what it can
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+run-dry: $(VENV)/.installed ## the scan loop without a console; dry-run is the only mode there is
+	$(BIN)/tradingai run
 
 train: $(VENV)/.installed ## make train COIN=BTC EPOCHS=10
 	$(BIN)/tradingai train lstm --coin $(COIN) --epochs $(EPOCHS)
 
-rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0 [MODELS="lstm_BTC-USD …"]
+rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live model back to it
 	@test -n "$(TAG)" || { echo "name the version: make rollback-model TAG=v1.0.0" >&2; exit 2; }
-	@for model in $(MODELS); do $(BIN)/tradingai models rollback $$model --to $(TAG) || exit $$?; done
+	$(BIN)/tradingai models rollback --to $(TAG)
 
 bench: $(VENV)/.installed-dev ## the benchmarks' tables
 	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit $$?; done

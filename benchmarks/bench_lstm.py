@@ -1,10 +1,11 @@
-"""LSTM training: streaming lanes against a windowed DataLoader of the same network, then ten epochs of a coin.
+"""LSTM training: streaming lanes against a windowed DataLoader of one network; then ten epochs of a coin.
 
-    python benchmarks/bench_lstm.py [--days 120 | --full] [--repeats 3] [--home DIR]
+    python benchmarks/bench_lstm.py [--days 365 | --full] [--repeats 3] [--home DIR]
 
-Requirement (product.md section 15): at least 40 times the bars per second of a windowed DataLoader (window 60,
-the fastest of batch 32, 256 and 1,024, no worker processes), in the same run. The baseline is given its
-features scaled and in memory; streaming reads and scales the stored matrix. Both run on one thread, by turns.
+Requirement (product.md section 15): at least 40 times the bars per second of a windowed DataLoader (window
+60, the fastest of batch 32, 256 and 1,024, no worker processes), in the same run. The baseline is given its
+features scaled and in memory; streaming reads and scales the stored matrix. Both run on one thread, by turns;
+seconds are those of the process, so that neighbours on the machine disturb the ratio less.
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ class Windows(TorchDataset[tuple[torch.Tensor, torch.Tensor]]):
         return self.scaled[index : index + WINDOW], self.labels[index + WINDOW - 1]
 
 
+class ProcessClock(RealClock):
+    """Counts the seconds this process has computed."""
+
+    def monotonic(self) -> float:
+        return time.process_time()
+
+
 def windowed(data: Dataset, scaler: Scaler, training: LstmTraining, batch: int) -> float:
     """Bars a second of a training loop over shuffled windows; a bar is an example."""
     rows = data.split.train
@@ -72,7 +80,7 @@ def windowed(data: Dataset, scaler: Scaler, training: LstmTraining, batch: int) 
         done, began = 0, 0.0
         for number, (windows, targets) in enumerate(loader):
             if number == 2:
-                began = time.perf_counter()
+                began = time.process_time()
             logits, _ = network(windows.transpose(0, 1))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits[-1], targets)
             optimizer.zero_grad()
@@ -81,9 +89,9 @@ def windowed(data: Dataset, scaler: Scaler, training: LstmTraining, batch: int) 
             optimizer.step()
             if number >= 2:
                 done += batch
-                if time.perf_counter() - began >= BASELINE_SECONDS:
+                if time.process_time() - began >= BASELINE_SECONDS:
                     break
-        return done / (time.perf_counter() - began)
+        return done / (time.process_time() - began)
 
 
 def streaming(data: Dataset, scaler: Scaler, training: LstmTraining) -> float:
@@ -93,7 +101,7 @@ def streaming(data: Dataset, scaler: Scaler, training: LstmTraining) -> float:
         data.features.first_valid,
     )  # fmt: skip
     compute = choose_compute("cpu")
-    fit = StreamFit(task, training, compute=compute, reporter=SilentReporter(), clock=RealClock())
+    fit = StreamFit(task, training, compute=compute, reporter=SilentReporter(), clock=ProcessClock())
     return fit.run().bars_per_s[0]
 
 
@@ -119,7 +127,7 @@ def compare(data: Dataset, repeats: int) -> float:
             rates[name].append(measure())
     middle = {name: median(found) for name, found in rates.items()}
     fastest = max(rate for name, rate in middle.items() if name.startswith("windowed"))
-    print(f"\n{'training, one thread':<24}{'bars/s':>12}{'lowest':>12}{'highest':>12}{'× windowed':>12}")
+    print(f"\n{'one thread, CPU seconds':<24}{'bars/s':>12}{'lowest':>12}{'highest':>12}{'× windowed':>12}")
     for name, rate in middle.items():
         low, high = min(rates[name]), max(rates[name])
         print(f"{name:<24}{rate:>12,.0f}{low:>12,.0f}{high:>12,.0f}{rate / fastest:>12.1f}")
@@ -138,15 +146,17 @@ def ten_epochs(home: Path, data: Dataset) -> None:
     known = labels >= 0
     accuracy = np.mean((probability[known] > 0.5) == (labels[known] == 1))
     print(
-        f"\n{SYMBOL}, {data.split.train.size:,} training bars, {result.record['epochs_run']} epochs: {seconds:.1f} s, "
-        f"{result.bars_per_s:,.0f} bars/s, test accuracy {accuracy:.2%}, warm-up {artifact.warmup.bars} bars "
+        f"\n{SYMBOL}, {data.split.train.size:,} training bars, {result.record['epochs_run']} epochs with "
+        f"calibration: {seconds:.1f} s on the wall,\n{result.bars_per_s:,.0f} bars/s, "
+        f"test accuracy {accuracy:.2%}, warm-up {artifact.warmup.bars} bars "
         f"(measured {artifact.warmup.measured}), peak memory {peak_memory_mb():,.0f} MB"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=int, default=120)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--full", action="store_true", help="from 2020 on: 3,081,668 candles")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--home", type=Path, help="kept; by default a temporary folder")

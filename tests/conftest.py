@@ -31,6 +31,21 @@ def golden_home(tmp_path_factory) -> GoldenHome:
     return GoldenHome(home, done.document, done.err)
 
 
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory) -> Path:
+    """Twelve days of one coin with a model of one epoch, evaluated and refused; nobody changes it."""
+    home = tmp_path_factory.mktemp("small") / "home"
+    for status, arguments in (
+        (0, ("data", "generate", "--symbols", "BTC", "--start", "2025-10-29T01:08Z")),
+        (0, ("features", "build")),
+        (0, ("train", "lstm", "--coin", "BTC", "--epochs", "1", "--seed", "3")),
+        (3, ("evaluate", "lstm_BTC-USD")),
+    ):
+        done = tradingai(home, *arguments)
+        assert done.status == status, done.err
+    return home
+
+
 @pytest.fixture
 def golden_copy(golden_home, tmp_path) -> Path:
     """A copy of the golden home to change. Large immutable files are shared by hard links."""

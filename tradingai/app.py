@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
 import os
 import signal
 import sys
+import termios
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -63,7 +65,9 @@ class ConsoleApp(App[int]):
     MODES: ClassVar[Any] = {mode.id: partial(_screen, mode.id) for mode in MODES}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", "quit", show=False, priority=True)]
 
-    def __init__(self, engine: ConsoleEngine, clock: Clock, *, root: Path, memory: Memory | None = None) -> None:
+    def __init__(
+        self, engine: ConsoleEngine, clock: Clock, *, root: Path, memory: Memory | None = None
+    ) -> None:
         self.engine = engine
         self.clock = clock
         self.root = root
@@ -72,10 +76,15 @@ class ConsoleApp(App[int]):
         self.model = ""
         self.notes: deque[EventView] = deque(maxlen=NOTES_KEPT)
         self.glyphs = glyphs_for(
-            getattr(sys.stdout, "encoding", None), os.environ.get("TERM", ""), os.environ.get("TRADINGAI_GLYPHS", "")
+            getattr(sys.stdout, "encoding", None),
+            os.environ.get("TERM", ""),
+            os.environ.get("TRADINGAI_GLYPHS", ""),
         )
         self._seen = -1
         self._leaving = False
+        self._hung_up = False
+        self._timers_of_its_own: list[Timer] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self.failure: TradingAIError | None = None
         """Why the home could not be opened; the caller prints it when the screen is its own again."""
         self._toast_timer: Timer | None = None
@@ -98,8 +107,10 @@ class ConsoleApp(App[int]):
         with suppress(ValueError, RuntimeError, NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._terminal_closed)
         self.run_worker(self._open(), name="open", group="engine")
-        self.set_interval(POLL_S, self._poll, name="poll")
-        self.set_interval(TICK_S, self._tick, name="tick")
+        self._timers_of_its_own = [
+            self.set_interval(POLL_S, self._poll, name="poll"),
+            self.set_interval(TICK_S, self._tick, name="tick"),
+        ]
 
     async def _open(self) -> None:
         try:
@@ -114,14 +125,41 @@ class ConsoleApp(App[int]):
         """Remember where the operator was, and let the engine go."""
         with suppress(ValueError, RuntimeError, NotImplementedError):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
-        if not self.engine.read_only:
-            screen = self.current_mode if self.current_mode in MODE_BY_ID else "overview"
-            remember(self.root, Memory(screen, self.theme))
+        self._remember()
         await self.engine.close()
 
+    def _remember(self) -> None:
+        if not self.engine.read_only and self._snapshot.settled:
+            screen = self.current_mode if self.current_mode in MODE_BY_ID else "overview"
+            remember(self.root, Memory(screen, self.theme))
+
     def _terminal_closed(self) -> None:
-        """SIGHUP: nobody is there to be asked. Jobs stop at their checkpoints and are offered for resume."""
-        self.run_worker(self._stop(), name="stop", group="engine")
+        """SIGHUP: nobody is there to be asked. Jobs stop at their checkpoints and are offered for resume.
+
+        Nothing may be written any more: Textual's writer would wait for a terminal that is gone, so that the
+        process ends without its shutdown.
+        """
+        if self._hung_up:
+            return
+        self._hung_up = True
+        for timer in self._timers_of_its_own:
+            timer.stop()
+        silence_terminal()
+        task = asyncio.get_running_loop().create_task(self._hang_up())
+        self._ending.add(task)
+
+    async def _hang_up(self) -> None:
+        self._remember()
+        with suppress(Exception):  # nobody is left to be told
+            await self.engine.close()
+        os._exit(128 + signal.SIGHUP)
+
+    def panic(self, *renderables: Any) -> None:
+        """A reader that fails because the terminal is gone is a hang-up, not a fault."""
+        if terminal_is_gone():
+            self._terminal_closed()
+        else:
+            super().panic(*renderables)
 
     async def _stop(self) -> None:
         if not self._leaving:
@@ -178,7 +216,9 @@ class ConsoleApp(App[int]):
 
     def say(self, text: str, level: str = "info") -> None:
         """A line above the footer for a few seconds, and an entry of the log for good."""
-        event = EventView(-1, self.clock.now(), "MessageShown", level, text, "warn" if level != "info" else "")
+        event = EventView(
+            -1, self.clock.now(), "MessageShown", level, text, "warn" if level != "info" else ""
+        )
         if self.engine.read_only:
             self.notes.append(event)
         else:
@@ -188,7 +228,9 @@ class ConsoleApp(App[int]):
         if screen is not None:
             marked = level != "info"
             mark = Span("! ", "orange+b") if marked else Span("● ", "blue")
-            screen.show_toast(line(mark, Span(text[: max(20, self.size.width - 8)], "strong" if marked else "text")))
+            screen.show_toast(
+                line(mark, Span(text[: max(20, self.size.width - 8)], "strong" if marked else "text"))
+            )
             if self._toast_timer is not None:
                 self._toast_timer.stop()
             self._toast_timer = self.set_timer(TOAST_S, self._hide_toast, name="toast")
@@ -274,6 +316,7 @@ class ConsoleApp(App[int]):
             Entry("Copy the row", "y", "copy"),
             Entry("Export the rows as CSV", "e", "export"),
             Entry("Cancel a running job", "x", "cancel"),
+            Entry("Kill switch", "K", "kill"),
             Entry("Light or dark theme", "^t", "theme"),
             Entry("Keys of this screen", "?", "help"),
             Entry("Quit", "q", "quit"),
@@ -309,12 +352,32 @@ class ConsoleApp(App[int]):
             "They stop at their checkpoints, show as interrupted, and can be resumed with r.",
         ]
         count = "1 job" if len(running) == 1 else f"{len(running)} jobs"
-        self.ask(Dialog(f"Quit with {count} running", texts, verb="stop and quit", keep="stay"), lambda _: self._leave())
+        self.ask(
+            Dialog(f"Quit with {count} running", texts, verb="stop and quit", keep="stay"),
+            lambda _: self._leave(),
+        )
 
     def _leave(self) -> None:
         if self._snapshot.running_jobs and self._snapshot.header.engine == "here":
             self.say("Stopping jobs at their checkpoints.")
         self.run_worker(self._stop(), name="stop", group="engine")
+
+
+def terminal_is_gone() -> bool:
+    """Whether standard input was a terminal that has been closed."""
+    try:
+        termios.tcgetattr(0)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False
+
+
+def silence_terminal() -> None:
+    """Let everything that still wants to write write into nothing."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _with_rows(events: EventsView, rows: tuple[EventView, ...]) -> EventsView:

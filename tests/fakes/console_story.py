@@ -11,14 +11,20 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from tradingai.engine.queries.model_snapshot import (
+    CurvePoint,
+    EvaluationView,
+    LedgerEntry,
+    LedgerView,
+    Problem,
+    RunView,
+)
 from tradingai.engine.queries.snapshot import (
     Bar,
     CandleTail,
     CheckView,
     ConsoleSnapshot,
-    CurvePoint,
     DatasetView,
-    EvaluationView,
     EventsView,
     EventView,
     FeatureBuildView,
@@ -26,11 +32,7 @@ from tradingai.engine.queries.snapshot import (
     FeatureView,
     HeaderView,
     JobView,
-    LedgerEntry,
-    LedgerView,
     PhaseView,
-    Problem,
-    RunView,
     SystemView,
 )
 
@@ -86,8 +88,8 @@ def at(text: str, day: int = 12) -> datetime:
 
 
 LATER = (
-    PhaseView("replay", "Replay 72 h", "later", "arrives with the scan loop", screen="monitor"),
-    PhaseView("observation", "Observation", "later", "arrives with the scan loop", screen="observation"),
+    PhaseView("replay", "Replay 72 h", "later", "comes with a later version", screen="monitor"),
+    PhaseView("observation", "Observation", "later", "comes with a later version", screen="observation"),
     PhaseView("go", "GO / NO-GO", "later", "needs an observation", screen="observation"),
 )
 

@@ -81,6 +81,20 @@ def test_ctrl_c_while_training_says_what_was_kept_and_the_same_command_goes_on(m
     assert value_hashes(home) == value_hashes(month_home)
 
 
+def test_a_second_ctrl_c_does_not_wait_for_a_safe_point(month_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(month_home, home)
+    shutil.rmtree(home / "models" / "checkpoints")
+    running = start(home, "train", "lstm", "--coin", "BTC", "--epochs", "3")
+    worker = wait_for(lambda: worker_of(home, "train_lstm"))
+    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGTERM)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, ""), err
+    assert "stopping at once" in err
+    assert not alive(worker)
+
+
 @pytest.mark.slow
 @pytest.mark.golden
 @pytest.mark.parametrize("stage", STAGES)

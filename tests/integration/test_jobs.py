@@ -201,7 +201,7 @@ async def test_a_caller_that_fails_leaves_no_worker_behind(tmp_path):
 
 async def test_a_caller_that_fails_at_the_end_does_not_undo_it(tmp_path):
     def fail(update):
-        if isinstance(update.event, JobFinished):
+        if update.event and type(update.event) is JobFinished:
             raise RuntimeError("a defect of the screen")
 
     async with open_runner(tmp_path) as home:

@@ -89,7 +89,7 @@ def test_an_empty_home_begins_with_candles(tmp_path):
         ("evaluation", "waiting"),
         ("gates", "waiting"),
         ("promotion", "waiting"),
-        ("replay", "later"),
+        ("replay", "waiting"),
         ("observation", "later"),
         ("go_no_go", "later"),
     ]

@@ -1,6 +1,7 @@
 """What is written about the project is true of it."""
 
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -104,6 +105,17 @@ def test_every_link_in_the_documents_leads_somewhere():
     for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", file.read_text()):
             assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_make_run_states_the_size_of_the_download_before_it_installs(tmp_path):
+    planned = subprocess.run(
+        ["make", "--dry-run", "run", f"VENV={tmp_path / 'venv'}", "TORCH_INDEX=https://example.org/cpu"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert planned.index("120 MB") < planned.index("pip install")
+    assert planned.index("pip install") < planned.index("pipeline --workload quick")
+    assert "--extra-index-url https://example.org/cpu" in planned
+    assert "-c constraints.txt" in planned
 
 
 def test_continuous_integration_runs_make_test():

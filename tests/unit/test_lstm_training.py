@@ -1,5 +1,6 @@
 import doctest
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -233,6 +234,22 @@ def test_a_resume_state_of_another_network_does_not_fit(saved):
         fit(memory_task(2_000), LstmTraining(hidden=8), restore=load_checkpoint(saved).restore).run()
 
 
+def test_gradients_are_limited_as_torch_limits_them():
+    run = fit(memory_task(1_500), LstmTraining(gradient_limit=0.01))
+    run.network(torch.ones(5, 2, 3))[0].sum().backward()
+    expected = [value.grad.clone() for value in run.network.parameters()]
+    for value, gradient in zip(reference := [torch.nn.Parameter(g) for g in expected], expected, strict=True):
+        value.grad = gradient
+    torch.nn.utils.clip_grad_norm_(reference, 0.01)
+    run._limit_gradient()
+    for value, other in zip(run.network.parameters(), reference, strict=True):
+        torch.testing.assert_close(value.grad, other.grad)
+    before = [value.grad.clone() for value in run.network.parameters()]
+    run._limit_gradient()
+    for value, gradient in zip(run.network.parameters(), before, strict=True):
+        torch.testing.assert_close(value.grad, gradient)
+
+
 def test_learning_rate_is_one_cycle_by_hand():
     training = LstmTraining(peak_learning_rate=1.0, rise_share=0.2)
     rates = [learning_rate(training, step, 100) for step in range(100)]
@@ -246,7 +263,8 @@ def test_learning_rate_is_one_cycle_by_hand():
 
 
 @pytest.mark.parametrize(("bars", "shape"), [
-    (1_000, (8, 32)), (30_000, (16, 32)), (119_000, (64, 32)), (499_999, (256, 32)), (2_157_000, (256, 64)),
+    (1_000, (8, 32)), (30_000, (16, 32)), (119_000, (64, 32)),
+    (249_999, (128, 32)), (360_000, (96, 64)), (2_157_000, (256, 64)),
 ])  # fmt: skip
 def test_lanes_grow_with_the_data(bars, shape):
     assert lane_shape(bars) == shape
@@ -266,9 +284,13 @@ def test_lanes_read_every_row_once_and_never_across_a_gap(gaps_and_sizes, count,
     assert all(inside)
     assert len(plan.lanes) <= count + len(ranges) - 1 + len(ranges)
     assert plan.bars == sum(rows.size for rows in ranges)
-    read = [row for index in range(plan.chunks) for piece in plan.pieces(index) for row in piece.indices()]
-    assert sorted(read) == [row for rows in ranges for row in rows.indices()]
-    assert joined(plan.lanes) == tuple(ranges)
+    assert joined(plan.read_until(plan.chunks)) == joined(plan.lanes) == tuple(ranges)
+    assert [rows.size for rows in plan.read_until(1)] == [min(chunk, lane.size) for lane in plan.lanes]
+    blocks = plan.blocks()
+    assert [lane for _, block in blocks for lane in block] == list(plan.lanes)
+    assert all(plan.lanes[first] == block[0] for first, block in blocks)
+    assert all(lane.size == block[0].size for _, block in blocks for lane in block)
+    assert all(one.hi == two.lo for _, block in blocks for one, two in pairwise(block))
 
 
 def test_a_reader_refuses_to_skip_or_repeat():
@@ -278,8 +300,9 @@ def test_a_reader_refuses_to_skip_or_repeat():
     np.testing.assert_array_equal(features[:, 1], task.scaler.transform(task.values[50:60].copy()))
     np.testing.assert_array_equal(labels[:, 1], task.labels[50:60])
     assert reader.consumed() == (Rows(0, 10), Rows(50, 60))
+    assert reader.bars == 20
     for wrong in (0, 2):
-        with pytest.raises(ValueError, match="lane 0"):
+        with pytest.raises(ValueError, match="1 is next"):
             reader.chunk(wrong)
     with pytest.raises(ValueError, match="read twice"):
         joined([Rows(0, 5), Rows(4, 6)])

@@ -15,10 +15,19 @@ COMMANDS = (
     LazyCommand("train", "Train models; continues from a checkpoint when there is one."),
     LazyCommand("evaluate", "Metrics, leakage checks and gates; exit 3 when a gate refuses."),
     LazyCommand("models", "The registry: list, show, promote, rollback, verify, history."),
-    LazyCommand("run", "The scan loop without a console, until it is told to stop."),
-    LazyCommand("signals", "What was emitted."),
-    LazyCommand("threshold", "The confidence a signal needs: show, set, reset."),
-    LazyCommand("kill", "The kill switch: on, off, status."),
+    LazyCommand(
+        "run", "Scan live candles, decide and keep a paper account; dry-run is the only mode there is."
+    ),
+    LazyCommand("replay", "Run the scan loop over stored candles on a simulated clock, as a run of its own."),
+    LazyCommand("observe", "Observation: verify that a run's decisions can be computed again."),
+    LazyCommand("signals", "Signals of the live runs, oldest first; of one run with --run."),
+    LazyCommand(
+        "threshold", "Show the threshold and where it comes from, set it, or go back to the settings'."
+    ),
+    LazyCommand(
+        "kill",
+        "The kill switch: while it is on nothing is emitted, and open paper positions close by their rules.",
+    ),
     LazyCommand("ftmo", "The account and its rules: status, reset."),
     LazyCommand("execution", "Execution costs: show."),
 )

@@ -89,6 +89,7 @@ def import_file(
     as_json: JsonFlag = False,
 ) -> int:
     """Read candles from a CSV or Parquet file, clean them and keep a quality report."""
+    from tradingai.cli.quality import show_quality
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import ImportCandles
 
@@ -103,7 +104,7 @@ def import_file(
     work(writing(ctx), body)
     if as_json:
         return show_datasets(ctx, (name,), as_json=True)
-    return show_quality(ctx, name, as_json=False)
+    return show_quality(invocation(ctx), name, flags=False, as_json=False)
 
 
 @app.command(name="list")
@@ -116,10 +117,13 @@ def list_datasets(ctx: typer.Context, as_json: JsonFlag = False) -> int:
 def quality(
     ctx: typer.Context,
     symbol: Annotated[str, typer.Argument(help="A pair, for example BTC-USD.")],
+    flags: Annotated[bool, typer.Option("--flags", help="List every bar that carries a flag.")] = False,
     as_json: JsonFlag = False,
 ) -> int:
     """What cleaning found in one pair's candles, and what it changed."""
-    return show_quality(ctx, parse_symbol(symbol), as_json=as_json)
+    from tradingai.cli.quality import show_quality
+
+    return show_quality(invocation(ctx), parse_symbol(symbol), flags=flags, as_json=as_json)
 
 
 def show_datasets(ctx: typer.Context, symbols: tuple[str, ...] | None, *, as_json: bool) -> int:
@@ -148,37 +152,3 @@ def show_datasets(ctx: typer.Context, symbols: tuple[str, ...] | None, *, as_jso
     else:
         write_line("No candles yet: `tradingai data generate`, or `tradingai data import FILE --symbol S`.")
     return 0
-
-
-def show_quality(ctx: typer.Context, symbol: str, *, as_json: bool) -> int:
-    """One symbol's quality report."""
-    from tradingai.engine.core.clock import RealClock
-    from tradingai.engine.core.home import open_home
-    from tradingai.engine.store.manifests import read_dataset_manifest
-
-    home = open_home(invocation(ctx).home, RealClock(), read_only=True)
-    manifest = read_dataset_manifest(home.paths, symbol)
-    if as_json:
-        write_json({"symbol": symbol, "rows": manifest.rows, **manifest.quality})
-        return 0
-    span = f"{moment(manifest.start)} to {moment(manifest.end)}"
-    write_line(f"{symbol}: {count(manifest.rows)} candles, {span}")
-    write_line(table(("finding", "value"), [(key, _cell(value)) for key, value in flat(manifest.quality)]))
-    return 0
-
-
-def flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested keys joined by spaces."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in document.items():
-        name = f"{prefix} {key}".strip().replace("_", " ")
-        pairs += flat(value, name) if isinstance(value, dict) else [(name, value)]
-    return pairs
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value) or "–"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return count(value)
-    return "–" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""``tradingai pipeline``: everything from candles to promoted models."""
+"""``tradingai pipeline``: everything from candles to promoted models and a replay."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def pipeline(
 
 def show_result(result: PipelineResult) -> None:
     """The table a run ends with."""
+    from tradingai.cli.replay_report import show_replay
     from tradingai.cli.report import oracle_share
 
     request = result.request
@@ -86,6 +87,9 @@ def show_result(result: PipelineResult) -> None:
     write_line()
     learnable = ", ".join(f"{item.report.symbol} {oracle_share(item.report)}" for item in result.models)
     write_line(f"What there was to learn (oracle on the same bars): {learnable}")
+    write_line()
+    show_replay(result.replay)
+    write_line()
     write_line(closing_line(result))
 
 

@@ -47,7 +47,9 @@ def show_replay(document: Mapping[str, Any]) -> None:
 def show_funnel(document: Mapping[str, Any]) -> None:
     """Every decision by its reason; they add up to scans times coins."""
     total = document["decisions"]
-    rows = [("scanned", f"{count(document['scans'])} scans × {len(document['symbols'])} coins", count(total), "")]
+    rows = [
+        ("scanned", f"{count(document['scans'])} scans × {len(document['symbols'])} coins", count(total), "")
+    ]
     rows += [
         (reason, FUNNEL[reason], count(number), percent(number / total if total else None))
         for reason, number in document["by_reason"].items()
@@ -63,7 +65,9 @@ def show_tiers(document: Mapping[str, Any]) -> None:
          count(document["signals_by_tier"][tier]))
         for tier, number in document["by_tier"].items()
     ]  # fmt: skip
-    write_line(table(("tier", "decisions", "share", "signals"), rows, right=("decisions", "share", "signals")))
+    write_line(
+        table(("tier", "decisions", "share", "signals"), rows, right=("decisions", "share", "signals"))
+    )
 
 
 def show_account(document: Mapping[str, Any]) -> None:

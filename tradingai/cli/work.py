@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 from tradingai.bootstrap import open_engine
@@ -15,11 +16,16 @@ from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import JobCommand
 from tradingai.engine.core.events import (
     EpochFinished,
+    Event,
     FoldScored,
     GateDecided,
+    JobFailed,
     JobFinished,
+    JobInterrupted,
     JobSkipped,
+    JobStarted,
     StateRepaired,
+    WorkerDied,
 )
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import lstm_name
@@ -38,7 +44,8 @@ class Work:
         self.view = view
         self.on_stop: Callable[[str], None] = lambda _reason: None
         """Called when the operator asks to stop, before running jobs are told."""
-        self._shown: set[str] = set()
+        self._workers: dict[str, int] = {}
+        """Process of each running job."""
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -56,34 +63,32 @@ class Work:
 
     def hear(self, update: JobUpdate) -> None:
         """Show what a job says."""
-        key, event = update.spec.id, update.event
-        if key not in self._shown:
-            self._shown.add(key)
-            self.view.started(key, job_label(update.spec))
+        key = update.spec.id
+        if isinstance(update.event, JobStarted):
+            self._workers[key] = update.event.pid
+            if update.event.resume == 0:
+                self.view.started(key, job_label(update.spec))
         if update.progress is not None:
             self.view.progressed(key, update.progress)
-        if isinstance(event, JobFinished):
-            self.view.ended(key, f"{event.summary or 'done'} ({event.seconds:.1f} s)")
-        elif isinstance(event, JobSkipped):
-            self.view.ended(key, f"nothing to do: {event.reason}")
-        elif isinstance(event, EpochFinished):
-            self.view.note(epoch_line(event))
-        elif isinstance(event, GateDecided):
-            self.view.note(gate_line(event))
-        elif isinstance(event, FoldScored):
-            self.view.note(fold_line(event))
-        elif isinstance(event, StateRepaired):
-            self.view.note(f"repaired {event.what}: {event.detail}")
+        end = how_it_ended(update.event)
+        if end and self._workers.pop(key, None) is not None:
+            self.view.ended(key, end)
+        note = worth_a_line(update.event)
+        if note:
+            self.view.note(note)
 
     def stop(self, received: signal.Signals) -> None:
-        """The first request stops jobs at their safe points, a second one at once."""
+        """The first request stops jobs at their safe points, a second kills them: what they wrote is safe."""
         name = "Ctrl-C" if received is signal.SIGINT else received.name
         if self._stopping is None:
             self.view.note(f"{name}: stopping at the next safe point; once more stops at once")
             self.on_stop(name)
             self._stopping = asyncio.create_task(self.engine.stop_jobs(name))
-        else:
-            raise KeyboardInterrupt
+            return
+        self.view.note(f"{name}: stopping at once")
+        for pid in self._workers.values():
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def work(call: Invocation, body: Callable[[Work], Awaitable[T]]) -> T:
@@ -110,6 +115,38 @@ def _signals(current: Work) -> Iterator[None]:
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def how_it_ended(event: Event | None) -> str:
+    """A job's end in a line, or nothing for any other event."""
+    match event:
+        case JobFinished():
+            return f"{event.summary or 'done'} ({event.seconds:.1f} s)"
+        case JobSkipped():
+            return f"nothing to do: {event.reason}"
+        case JobInterrupted():
+            return f"{event.reason}; what was finished is kept"
+        case JobFailed():
+            return f"failed: {event.message}"
+        case _:
+            return ""
+
+
+def worth_a_line(event: Event | None) -> str:
+    """What happened on the way, where an operator wants to see it; else nothing."""
+    match event:
+        case EpochFinished():
+            return epoch_line(event)
+        case GateDecided():
+            return gate_line(event)
+        case FoldScored():
+            return fold_line(event)
+        case StateRepaired():
+            return f"repaired {event.what}: {event.detail}"
+        case WorkerDied():
+            return f"the worker of {event.kind} {event.target} {event.how}; starting it again"
+        case _:
+            return ""
 
 
 def gate_line(event: GateDecided) -> str:

@@ -1,4 +1,6 @@
-"""What every screen does with keys and clicks: moving, filtering, sorting, copying, and the commands of its own."""
+"""What every screen does with keys and clicks: moving, filtering, sorting, copying, and the commands of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +15,25 @@ from tradingai.engine.core.commands import ResumeJob
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.shell import FilterInput, Shell
+from tradingai.screens.steps import toggle_kill
 from tradingai.screens.view import Selection
 from tradingai.widgets.header import MODES, SCREEN_OF_JOB
 from tradingai.widgets.lineview import LineView
 from tradingai.widgets.section import Row, Table
 
 COMMON_ACTIONS: Final = {
-    "j": "down", "down": "down", "k": "up", "up": "up", "g": "first", "home": "first", "G": "last", "end": "last",
-    "pagedown": "page_down", "pageup": "page_up", "tab": "next_section", "shift+tab": "previous_section",
+    "j": "down", "down": "down", "k": "up", "up": "up", "g": "first", "home": "first", "G": "last",
+    "end": "last", "pagedown": "page_down", "pageup": "page_up", "tab": "next_section",
+    "shift+tab": "previous_section",
     "left_square_bracket": "previous_item", "right_square_bracket": "next_item", "enter": "open",
-    "escape": "back", "slash": "filter", "s": "sort", "y": "copy", "e": "export", "x": "cancel",
+    "escape": "back", "slash": "filter", "s": "sort", "y": "copy", "e": "export", "x": "cancel", "K": "kill",
     "question_mark": "help", "ctrl+p": "palette", "ctrl+t": "theme", "q": "quit", "ctrl+q": "quit",
     "ctrl+c": "quit",
 }  # fmt: skip
 
 
 class ConsoleScreen(Shell):
-    """Base of the ten screens. A subclass gives ``view`` and a ``do_…`` method for each action of its keys."""
+    """Base of the ten screens. A subclass gives ``view`` and a ``do_…`` method for each of its keys."""
 
     async def on_key(self, event: events.Key) -> None:
         """This screen's keys first, then those taken everywhere; nothing while the filter is being typed."""
@@ -259,6 +263,10 @@ class ConsoleScreen(Shell):
     def job_to_resume(self, snapshot: ConsoleSnapshot) -> JobView | None:
         """This screen's newest job."""
         return next((job for job in snapshot.jobs if SCREEN_OF_JOB.get(job.kind) == self.MODE), None)
+
+    def do_kill(self) -> None:
+        """The kill switch: on at once, off after typing it."""
+        toggle_kill(self.host)
 
     def do_help(self) -> None:
         """Show or hide the panel of keys."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tradingai.engine.queries.snapshot import RunView
+from tradingai.engine.queries.model_snapshot import RunView
 from tradingai.widgets.plot import Level, LinePlot, Marker, Picture, Series, paint_lines, scale
 
 GATE_ACCURACY: Final = 0.68
 """The accuracy gate, drawn where no report says otherwise."""
+WIDE_LEGEND: Final = 46
+"""Columns from which on the legend has room for whole words."""
 
 
 def _marker(run: RunView) -> tuple[Marker, str]:
@@ -26,15 +28,17 @@ def _settled(values: Sequence[tuple[float, float]]) -> list[float]:
     return [value for _, value in (values[1:] if len(values) > 2 else values)]
 
 
-def legend(run: RunView, overlay: RunView | None) -> tuple[tuple[str, str], ...]:
+def legend(run: RunView, overlay: RunView | None, width: int) -> tuple[tuple[str, str], ...]:
     """Which stroke is which."""
-    items = [("blue", "validation"), ("muted", "train")]
+    items = [("blue", "validation" if width >= WIDE_LEGEND else "val"), ("muted", "train")]
     if overlay is not None:
         items.append(("faint", overlay.label))
     return tuple(items) if run.points or overlay is not None else ()
 
 
-def loss_picture(run: RunView | None, overlay: RunView | None, width: int, height: int, message: str) -> Picture:
+def loss_picture(
+    run: RunView | None, overlay: RunView | None, width: int, height: int, message: str
+) -> Picture:
     """Cross-entropy by epoch; what lies above the range leaves at the top."""
     main = [(point.epoch, point.validation_loss) for point in run.points] if run else []
     train = [(point.epoch, point.train_loss) for point in run.points] if run else []
@@ -55,7 +59,7 @@ def loss_picture(run: RunView | None, overlay: RunView | None, width: int, heigh
         0,
         run.epochs if run else 10,
         message=message,
-        legend=legend(run, overlay) if run else (),
+        legend=legend(run, overlay, width) if run else (),
     )
     return paint_lines(plot, width, height)
 
@@ -91,6 +95,6 @@ def accuracy_picture(
         run.epochs if run else 10,
         levels=tuple(levels),
         message=message,
-        legend=(),
+        legend_row=run is not None and bool(legend(run, overlay, width)),
     )
-    return paint_lines(plot, width, height - (1 if run and legend(run, overlay) else 0))
+    return paint_lines(plot, width, height)

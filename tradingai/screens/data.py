@@ -10,8 +10,18 @@ from tradingai.engine.queries.snapshot import ConsoleSnapshot, DatasetView, Inte
 from tradingai.screens import steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.commands import VerifyCandles
-from tradingai.screens.overview import context
-from tradingai.screens.view import Extent, Page, Selection, Slot, View, empty_state, filtered, headline, opening
+from tradingai.screens.overview_parts import context
+from tradingai.screens.view import (
+    Extent,
+    Page,
+    Selection,
+    Slot,
+    View,
+    empty_state,
+    filtered,
+    headline,
+    opening,
+)
 from tradingai.widgets import numbers
 from tradingai.widgets.bars import progress
 from tradingai.widgets.candlesticks import paint_candles
@@ -72,9 +82,16 @@ def _dataset_row(data: DatasetView, extent: Extent) -> Row:
         quality_cell(data),
     ]
     plain = (
-        data.symbol, data.provider, data.market or "", str(data.rows), data.start.isoformat(), data.end.isoformat(),
-        str(data.size_bytes or ""), data.sha256, "; ".join(f"{label} {number}" for label, number in findings(data.quality)),
-    )  # fmt: skip
+        data.symbol,
+        data.provider,
+        data.market or "",
+        str(data.rows),
+        data.start.isoformat(),
+        data.end.isoformat(),
+        str(data.size_bytes or ""),
+        data.sha256,
+        "; ".join(f"{label} {number}" for label, number in findings(data.quality)),
+    )
     return Row(data.symbol, tuple(cells), plain=plain)
 
 
@@ -83,7 +100,14 @@ def _working_row(job: JobView, columns: int, extent: Extent) -> Row:
     rate = numbers.short(job.rate, f"{job.unit}/s") if job.rate else ""
     eta = f"ETA {numbers.stopwatch(job.eta_s)}"
     bar = 22 if extent.narrow else 30
-    tail = (*progress(job.fraction, bar), Span(share), pad(3), *fit(Span(rate), 18, "right"), pad(3), Span(eta, "muted"))
+    tail = (
+        *progress(job.fraction, bar),
+        Span(share),
+        pad(3),
+        *fit(Span(rate), 18, "right"),
+        pad(3),
+        Span(eta, "muted"),
+    )
     plain = (job.target, job.kind, "", "", "", "", "", "", "being written")
     return Row(job.target, tuple(Span(job.target) for _ in range(columns)), sign("running"), plain, tail=tail)
 
@@ -108,10 +132,14 @@ def datasets_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Ta
         for data in snapshot.datasets
     ]
     known = {data.symbol for data in snapshot.datasets}
-    rows += [_working_row(job, len(columns), extent) for symbol, job in working.items() if symbol not in known]
+    rows += [
+        _working_row(job, len(columns), extent) for symbol, job in working.items() if symbol not in known
+    ]
     providers = sorted({data.provider for data in snapshot.datasets})
     generators = sorted({data.generator for data in snapshot.datasets if data.generator})
-    note = " and ".join(providers) + (f" v{generators[0]}" if len(generators) == 1 and providers == ["synthetic"] else "")
+    note = " and ".join(providers) + (
+        f" v{generators[0]}" if len(generators) == 1 and providers == ["synthetic"] else ""
+    )
     heads = ("symbol", "provider", "market", "rows", "from", "to", "bytes", "sha256", "quality")
     return Table("datasets", "Datasets", note, tuple(columns), filtered(rows, wanted), heads)
 
@@ -164,7 +192,11 @@ def side_lines(data: DatasetView | None, width: int) -> list[Line]:
     manifest = [
         rule("Manifest", data.symbol, width),
         pair("provider", data.provider, width),
-        pair("market, seed", f"{data.market or numbers.NOTHING}, {data.seed if data.seed is not None else '–'}", width),
+        pair(
+            "market, seed",
+            f"{data.market or numbers.NOTHING}, {data.seed if data.seed is not None else '–'}",
+            width,
+        ),
         pair("generator", data.generator or numbers.NOTHING, width),
         pair("rows", numbers.count(data.rows), width),
         pair("first", f"{data.start:%Y-%m-%d %H:%MZ}", width),
@@ -184,7 +216,9 @@ def side_lines(data: DatasetView | None, width: int) -> list[Line]:
     longest = data.quality.get("longest_gap") or 0
     report.append(pair("longest gap", f"{numbers.count(longest)} min" if longest else numbers.NOTHING, width))
     share = data.quality.get("share_empty")
-    report.append(pair("empty bars", numbers.percent(share, 2) if share is not None else numbers.NOTHING, width))
+    report.append(
+        pair("empty bars", numbers.percent(share, 2) if share is not None else numbers.NOTHING, width)
+    )
     return stack(manifest, report)
 
 
@@ -235,7 +269,7 @@ class DataPage:
                 "Synthetic BTC, ETH and BNB for 120 days take about 2 s and need no network.",
                 keys=(("c", "creates synthetic candles"), ("i", "imports a CSV or Parquet file you have")),
                 width=min(self.extent.width, 78),
-            )
+            ),
         )
 
     def _remedy(self) -> None:
@@ -257,7 +291,9 @@ class DataPage:
             return []
         chart_width = extent.width
         title = page.lines
-        picture, note = candle_picture(self.snapshot, data.symbol, chart_width, height, no_color=extent.no_color)
+        picture, note = candle_picture(
+            self.snapshot, data.symbol, chart_width, height, no_color=extent.no_color
+        )
         title.append(rule(data.symbol, note if tail else "reading candles", extent.width))
         top = len(page.lines)
         slots = [Slot("chart", 1, top, chart_width, height, picture)]

@@ -1,4 +1,6 @@
-"""Dialogs: 64 columns on surface, an orange bar at the left edge where something live changes, their own keys."""
+"""Dialogs: 64 columns on surface, an orange bar at the left edge where something live changes, their own
+keys.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         yield LineView(id="panel", ground="surface", margin=3)
         yield LineView(id="edge", margin=0, ground="surface")
         for field in self.fields:
-            entry = Input(value=field.value, id=f"field-{field.name}", select_on_focus=False, placeholder=field.hint)
+            entry = Input(
+                value=field.value, id=f"field-{field.name}", select_on_focus=False, placeholder=field.hint
+            )
             entry.cursor_blink = False
             yield entry
         yield LineView(id="keys", ground="surface")
@@ -86,7 +90,9 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
 
     def values(self) -> dict[str, str]:
         """What was typed."""
-        return {field.name: self.query_one(f"#field-{field.name}", Input).value.strip() for field in self.fields}
+        return {
+            field.name: self.query_one(f"#field-{field.name}", Input).value.strip() for field in self.fields
+        }
 
     def problem(self) -> str:
         """What is wrong with what was typed, or nothing."""
@@ -114,10 +120,13 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         verb = self.verb if ready or not self.live else f"{self.verb}, when the name matches"
         lines.append(
             line(
-                Span("↵", enter, ("answer", "yes")), Span(f" {verb}", "text" if ready else "faint", ("answer", "yes")),
-                pad(4), Span("esc", "blue+b", ("answer", "no")), Span(f" {self.keep}", "text", ("answer", "no")),
+                Span("↵", enter, ("answer", "yes")),
+                Span(f" {verb}", "text" if ready else "faint", ("answer", "yes")),
+                pad(4),
+                Span("esc", "blue+b", ("answer", "no")),
+                Span(f" {self.keep}", "text", ("answer", "no")),
             )
-        )  # fmt: skip
+        )
         lines.append(BLANK)
         return lines, places
 
@@ -138,7 +147,15 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
             self._place(f"#field-{name}", left + 3, top + row, min(40, width - 6), 1)
         self._place("#keys", 0, size.height - 1, size.width, 1)
         self.query_one("#keys", LineView).show(
-            (line(Span("↵", "blue+b"), Span(" confirm", "muted"), pad(2), Span("esc", "blue+b"), Span(" cancel", "muted")),)
+            (
+                line(
+                    Span("↵", "blue+b"),
+                    Span(" confirm", "muted"),
+                    pad(2),
+                    Span("esc", "blue+b"),
+                    Span(" cancel", "muted"),
+                ),
+            )
         )
 
     def _place(self, selector: str, x: int, y: int, width: int, height: int) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from tradingai.engine.queries.snapshot import (
     ConsoleSnapshot,
     FeatureBuildView,
+    FeaturesView,
     FeatureView,
     Interest,
     JobView,
@@ -15,7 +16,7 @@ from tradingai.engine.queries.snapshot import (
 from tradingai.screens import steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.commands import CheckFeatures
-from tradingai.screens.overview import context
+from tradingai.screens.overview_parts import context
 from tradingai.screens.view import (
     Extent,
     Page,
@@ -73,7 +74,7 @@ def ordered(columns: tuple[FeatureView, ...], sort: int) -> list[FeatureView]:
 def features_table(snapshot: ConsoleSnapshot, selection: Selection, extent: Extent) -> Table:
     """One row a feature of the selected coin."""
     view = snapshot.features
-    spark = 13 if extent.narrow else 24
+    spark = 13 if extent.narrow else 36
     columns = (
         Column("name", 18 if extent.narrow else 24),
         Column("group", 11),
@@ -94,12 +95,16 @@ def features_table(snapshot: ConsoleSnapshot, selection: Selection, extent: Exte
                 drift_cell(item, view.drift_limit),
             ),
             plain=(
-                item.name, item.group, str(item.lookback_minutes), item.source,
-                "" if item.value is None else repr(item.value), "" if item.drift is None else repr(item.drift),
+                item.name,
+                item.group,
+                str(item.lookback_minutes),
+                item.source,
+                "" if item.value is None else repr(item.value),
+                "" if item.drift is None else repr(item.drift),
             ),
         )
         for item in ordered(view.columns, selection.sort)
-    ]  # fmt: skip
+    ]
     order = SORTS[selection.sort % len(SORTS)]
     coin = f"{view.coin}, " if not extent.narrow else ""
     note = f"{coin}{len(view.columns)}, sorted by {order}, limit {view.drift_limit:.2f}"
@@ -152,11 +157,15 @@ def jobs_table(snapshot: ConsoleSnapshot, extent: Extent) -> Table:
         job = snapshot.last_job("features", coin)
         build = next((item for item in view.builds if item.symbol == coin), None)
         if job is None and build is None:
-            rows.append(Row(coin, (Span(coin), Span("")), sign("waiting"), tail=(Span("not built yet", "faint"),)))
+            rows.append(
+                Row(coin, (Span(coin), Span("")), sign("waiting"), tail=(Span("not built yet", "faint"),))
+            )
             continue
         state = job.state if job is not None else "done"
         tail = _build_tail(job, build, extent)
-        rows.append(Row(job.id if job else coin, (Span(coin), Span("")), sign(state), (coin, state), tail=tail))
+        rows.append(
+            Row(job.id if job else coin, (Span(coin), Span("")), sign(state), (coin, state), tail=tail)
+        )
     peaks = [job.memory_bytes for job in snapshot.jobs if job.kind == "features" and job.memory_bytes]
     peaks += [build.peak_memory_bytes for build in view.builds if build.peak_memory_bytes]
     note = ""
@@ -174,12 +183,18 @@ def sentence(snapshot: ConsoleSnapshot) -> Line:
         job = running[0]
         left = f", {numbers.about(job.eta_s)} left" if job.eta_s is not None else ""
         what = f"{len(view.columns)} features; " if view.columns else ""
-        return headline(f"{what}{job.target} is {'building' if job.kind == 'features' else 'being checked'}{left}.")
+        return headline(
+            f"{what}{job.target} is {'building' if job.kind == 'features' else 'being checked'}{left}."
+        )
     if view.check is not None and not view.check.passed:
         return headline(view.check.summary, alarm=True)
     last = next((job for job in snapshot.jobs if job.kind in JOB_KINDS), None)
     if last is not None and last.state in {"failed", "interrupted"}:
         return headline(f"{opening(last.title)}: {last.message}", alarm=True)
+    return _built_sentence(view)
+
+
+def _built_sentence(view: FeaturesView) -> Line:
     if not view.builds:
         return headline("No features yet.")
     text = f"{view.builds[0].features} features for {numbers.plural(len(view.builds), 'coin')}"
@@ -316,7 +331,9 @@ def _keys(snapshot: ConsoleSnapshot, coins: tuple[str, ...]) -> tuple[Key, ...]:
     if last is not None and last.resumable:
         keys.append(Key("r", "resume", "start the stopped build again", "resume"))
     if snapshot.datasets:
-        keys.append(Key("b", "build", "build the features of every coin; unchanged ones are skipped", "build"))
+        keys.append(
+            Key("b", "build", "build the features of every coin; unchanged ones are skipped", "build")
+        )
     if coins:
         keys.append(Key("c", "check", "prove causality and parity on this coin's data", "check"))
     if any(job.kind in JOB_KINDS for job in snapshot.running_jobs):

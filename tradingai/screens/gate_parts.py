@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradingai.engine.core.report import GATE_IDS, EvaluationReport, GateResult, GroupAccuracy
-from tradingai.engine.queries.snapshot import EvaluationView, JobView
+from tradingai.engine.queries.model_snapshot import EvaluationView
+from tradingai.engine.queries.snapshot import JobView
 from tradingai.widgets import numbers
 from tradingai.widgets.bars import gate_bar, threshold_bar
 from tradingai.widgets.line import BLANK, Line, Span, fit, line, pad, wrap
@@ -75,7 +76,9 @@ def _split(value: float, worst: float, limit: float, best: float) -> float:
 
 
 def gate_row(gate: GateResult, bar: int, *, evidence: int) -> Row:
-    """A decided gate: sign and word, name, measured, threshold, margin, bar; its evidence below when there is room."""
+    """A decided gate: sign and word, name, measured, threshold, margin, bar; its evidence below when there
+    is room.
+    """
     ink = "blue" if gate.passed else "orange"
     emphasis = "" if gate.passed else "+b"
     below: tuple[Line, ...] = ()
@@ -95,11 +98,15 @@ def gate_row(gate: GateResult, bar: int, *, evidence: int) -> Row:
         ),
         Span("✓" if gate.passed else "✗", ink),
         plain=(
-            gate.id, "PASS" if gate.passed else "FAIL", "" if gate.value is None else repr(gate.value),
-            repr(gate.threshold), "" if gate.margin is None else repr(gate.margin), gate.detail,
+            gate.id,
+            "PASS" if gate.passed else "FAIL",
+            "" if gate.value is None else repr(gate.value),
+            repr(gate.threshold),
+            "" if gate.margin is None else repr(gate.margin),
+            gate.detail,
         ),
         below=below,
-    )  # fmt: skip
+    )
 
 
 def open_rows(job: JobView | None, bar: int) -> tuple[Row, ...]:
@@ -110,9 +117,13 @@ def open_rows(job: JobView | None, bar: int) -> tuple[Row, ...]:
         if name == "leakage" and job is not None and job.unit == "checks":
             value = f"{numbers.count(job.done)} of {numbers.count(job.total)}"
         cells = (
-            Span("open", "faint"), Span(name, "muted"), Span(value, "muted"), Span("", "muted"), Span("", "muted"),
+            Span("open", "faint"),
+            Span(name, "muted"),
+            Span(value, "muted"),
+            Span("", "muted"),
+            Span("", "muted"),
             gate_bar(None, bar, passed=None),
-        )  # fmt: skip
+        )
         rows.append(Row(name, cells, Span("○", "faint"), (name, "open", "", "", "", "")))
     return tuple(rows)
 
@@ -126,7 +137,9 @@ def tier_lines(report: EvaluationReport, width: int, *, full: bool) -> list[Line
     for tier in report.tiers:
         over = tier.gap is not None and tier.gap > OVER_CONFIDENT
         gap = numbers.NOTHING if tier.gap is None else numbers.signed_minus(f"{-tier.gap * 100:+.1f}")
-        said = numbers.percent(tier.confidence) if full else numbers.percent(tier.confidence).removesuffix(" %")
+        said = (
+            numbers.percent(tier.confidence) if full else numbers.percent(tier.confidence).removesuffix(" %")
+        )
         hit = numbers.percent(tier.hit_rate) if full else numbers.percent(tier.hit_rate).removesuffix(" %")
         ink = "text" if tier.counts else "faint"
         cells = (tier.name, TIER_RANGES.get(tier.name, ""), numbers.count(tier.n), said, hit, gap)
@@ -137,7 +150,13 @@ def tier_lines(report: EvaluationReport, width: int, *, full: bool) -> list[Line
     alarm = report.tier_mae is not None and report.tier_mae > limit
     label = "tier MAE" if full else "MAE"
     lines.append(
-        Line((pad(2), Span(label, "muted"), *fit(Span(mae, "orange+b" if alarm else "text"), width - 2 - len(label), "right")))
+        Line(
+            (
+                pad(2),
+                Span(label, "muted"),
+                *fit(Span(mae, "orange+b" if alarm else "text"), width - 2 - len(label), "right"),
+            )
+        )
     )
     return lines
 
@@ -168,9 +187,11 @@ def baseline_lines(report: EvaluationReport, width: int) -> list[Line]:
         lead = numbers.signed_minus(f"{item.difference * 100:+.1f} {interval}")
         good = item.interval.lo is not None and item.interval.lo > 0
         spans = (
-            pad(2), *fit(Span(item.name.replace("_", " ")), 16), *fit(Span(numbers.percent(item.accuracy)), 8, "right"),
+            pad(2),
+            *fit(Span(item.name.replace("_", " ")), 16),
+            *fit(Span(numbers.percent(item.accuracy)), 8, "right"),
             *fit(Span(lead, "text" if good else "orange+b"), max(0, width - 26), "right"),
-        )  # fmt: skip
+        )
         lines.append(Line(spans))
     return lines
 
@@ -198,12 +219,20 @@ def certificate_lines(item: EvaluationView, width: int) -> list[Line]:
         return []
     inputs = report.inputs
     split = "70 / 15 / 15, purge 15"
-    lines = [rule("Certificate", Span(numbers.hash8(item.certificate)) if item.certificate else "not issued", width)]
+    lines = [
+        rule(
+            "Certificate", Span(numbers.hash8(item.certificate)) if item.certificate else "not issued", width
+        )
+    ]
     lines += [
         pair("model", f"{report.model} {item.version or ''}".strip(), width),
         pair("artifact", numbers.hash_groups(str(inputs.get("artifact_sha256", "")), 3), width),
         pair("test data", numbers.hash_groups(str(inputs.get("test_sha256", "")), 3), width),
-        pair("features", f"{inputs.get('features', '–')}, {numbers.hash_groups(str(inputs.get('features_sha256', '')))}", width),
+        pair(
+            "features",
+            f"{inputs.get('features', '–')}, {numbers.hash_groups(str(inputs.get('features_sha256', '')))}",
+            width,
+        ),
         pair("split", split, width),
         pair("attempt", f"{report.attempt}, α {report.alpha:.4f}", width),
         pair("evaluated", numbers.day_time(report.evaluated_at), width),
@@ -233,7 +262,7 @@ def session_lines(sessions: Sequence[GroupAccuracy], gate: float, width: int) ->
         return []
     lines = [rule("By session", "accuracy, mark: gate", width)]
     bar = 18
-    span = max(0.02, max(abs(item.accuracy - gate) for item in sessions)) * 3
+    span = 3 * max(0.02, *(abs(item.accuracy - gate) for item in sessions))
     for item in sessions:
         value = 0.5 + (item.accuracy - gate) / span
         ink = "blue" if item.accuracy >= gate else "orange"
@@ -241,7 +270,9 @@ def session_lines(sessions: Sequence[GroupAccuracy], gate: float, width: int) ->
         title = SESSION_TITLES.get(item.name.replace(" ", "_"), item.name)
         free = width - 12 - bar - len(text)
         lines.append(
-            Line((*fit(Span(title, "muted"), 12), *threshold_bar(value, 0.5, bar, ink), pad(free), Span(text)))
+            Line(
+                (*fit(Span(title, "muted"), 12), *threshold_bar(value, 0.5, bar, ink), pad(free), Span(text))
+            )
         )
     return lines
 
@@ -275,7 +306,8 @@ def to_pass_lines(gate: GateResult, width: int) -> list[Line]:
     """What would have to change, the label on the first row only."""
     rows = wrap(gate.to_pass, width - 13)
     return [
-        line(pad(2), Span("to pass  " if index == 0 else "         ", "muted"), row) for index, row in enumerate(rows)
+        line(pad(2), Span("to pass  " if index == 0 else "         ", "muted"), row)
+        for index, row in enumerate(rows)
     ]
 
 
@@ -290,7 +322,11 @@ def evidence_lines(report: EvaluationReport, gate: GateResult, width: int) -> li
         for check in report.leakage:
             mark = Span("✓ ", "blue") if check.passed else Span("✗ ", "orange")
             rows = wrap(check.detail, width - 28)
-            lines.append(line(pad(2), mark, *fit(Span(check.name.replace("_", " ")), 22), Span(rows[0] if rows else "")))
+            lines.append(
+                line(
+                    pad(2), mark, *fit(Span(check.name.replace("_", " ")), 22), Span(rows[0] if rows else "")
+                )
+            )
             lines += [line(pad(26), Span(row, "muted")) for row in rows[1:]]
     elif gate.id == "significance":
         lines += baseline_lines(report, width)
@@ -302,9 +338,19 @@ def evidence_lines(report: EvaluationReport, gate: GateResult, width: int) -> li
         coverage = report.coverage
         lines += [
             pair("predictions at or above", f"{coverage.threshold:.2f}", width, indent=2),
-            pair("bars", f"{numbers.count(coverage.n)}, {numbers.percent(coverage.share)} of all", width, indent=2),
+            pair(
+                "bars",
+                f"{numbers.count(coverage.n)}, {numbers.percent(coverage.share)} of all",
+                width,
+                indent=2,
+            ),
             pair("non-overlapping", numbers.count(coverage.non_overlapping), width, indent=2),
             pair("days with one", f"{coverage.days} of {coverage.test_days}", width, indent=2),
-            pair("busiest day", f"{coverage.busiest_day or '–'}, {numbers.percent(coverage.busiest_share)}", width, indent=2),
+            pair(
+                "busiest day",
+                f"{coverage.busiest_day or '–'}, {numbers.percent(coverage.busiest_share)}",
+                width,
+                indent=2,
+            ),
         ]
     return lines

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from tradingai.engine.core.report import EvaluationReport, GateResult
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, EvaluationView, JobView
+from tradingai.engine.queries.model_snapshot import EvaluationView
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens import gate_parts, steps
 from tradingai.screens.base import ConsoleScreen
-from tradingai.screens.overview import context
+from tradingai.screens.overview_parts import context
 from tradingai.screens.view import (
     Extent,
     Page,
@@ -31,7 +32,9 @@ HEADS: Final = ("gate", "verdict", "value", "threshold", "margin", "detail")
 
 
 def chosen(snapshot: ConsoleSnapshot, wanted: str) -> EvaluationView | None:
-    """The model looked at: the chosen one, else one that is refused, else the first with a report, else the first."""
+    """The model looked at: the chosen one, else one that is refused, else the first with a report, else
+    the first.
+    """
     by_model = {item.model: item for item in snapshot.evaluations}
     if wanted in by_model:
         return by_model[wanted]
@@ -48,17 +51,26 @@ def sentence(item: EvaluationView | None, job: JobView | None, last: JobView | N
     if item is None:
         return headline("There is no model yet that could be evaluated.")
     if job is not None:
-        what = f"leakage battery {numbers.count(job.done)} of {numbers.count(job.total)}" if job.unit == "checks" else "measuring"
+        what = (
+            f"leakage battery {numbers.count(job.done)} of {numbers.count(job.total)}"
+            if job.unit == "checks"
+            else "measuring"
+        )
         return headline(f"{item.model} is being evaluated: {what}.")
     if last is not None and last.state in {"failed", "interrupted"}:
         return headline(f"{opening(last.title)}: {last.message}", alarm=True)
-    report = item.report
-    if report is None:
+    if item.report is None:
         return headline(f"{item.model} has not been evaluated.")
+    return _verdict(item, item.report)
+
+
+def _verdict(item: EvaluationView, report: EvaluationReport) -> Line:
     passed = sum(1 for gate in report.gates if gate.passed)
     name = f"{item.model} {item.version or report.version}"
     if report.exploratory:
-        return headline(f"EXPLORATORY: {name} passes {passed} of {len(report.gates)} looser gates.", alarm=True)
+        return headline(
+            f"EXPLORATORY: {name} passes {passed} of {len(report.gates)} looser gates.", alarm=True
+        )
     if report.passed:
         live = "and is live" if item.version == item.live_version else "and may be promoted"
         return headline(f"{name} passes all {len(report.gates)} gates {live}.")
@@ -79,10 +91,19 @@ def models_line(snapshot: ConsoleSnapshot, model: str, extent: Extent) -> Line:
         if spans:
             spans.append(pad(3 if extent.narrow else 4))
         report = item.report
-        mark = Span("○ ", "faint") if report is None else Span("✓ ", "blue") if report.passed else Span("✗ ", "orange")
+        mark = (
+            Span("○ ", "faint")
+            if report is None
+            else Span("✓ ", "blue")
+            if report.passed
+            else Span("✗ ", "orange")
+        )
         name = item.model if not extent.narrow else item.model.replace("lstm_", "lstm ").removesuffix("-USD")
         target = ("action", f"model:{item.model}")
-        spans += [mark._replace(target=target), Span(name, "strong+bu" if item.model == model else "muted", target)]
+        spans += [
+            mark._replace(target=target),
+            Span(name, "strong+bu" if item.model == model else "muted", target),
+        ]
     return Line(tuple(spans))
 
 
@@ -109,7 +130,8 @@ class GatesPage:
             page.add(
                 BLANK,
                 *empty_state(
-                    "Each model's five gates stand here: accuracy, calibration, leakage, significance, sample.",
+                    "Each model's five gates stand here: accuracy, calibration, leakage, "
+                    "significance and sample. "
                     "A model is evaluated after it was trained.",
                     keys=(("4", "Training, where t trains one"),),
                     width=min(78, extent.width),
@@ -199,9 +221,15 @@ class GatesPage:
         if self.extent.wide and self.extent.tall:
             if gate.to_pass:
                 page.gap()
-                page.add(rule("What would have to change", gate.id, width), *paragraph(gate.to_pass, width, indent=2))
+                page.add(
+                    rule("What would have to change", gate.id, width),
+                    *paragraph(gate.to_pass, width, indent=2),
+                )
                 if self.item is not None and self.item.next_alpha is not None:
-                    text = f"The next evaluation is attempt {self.item.next_attempt} and uses α {self.item.next_alpha:.4f}."
+                    text = (
+                        f"The next evaluation is attempt {self.item.next_attempt} "
+                        f"and uses α {self.item.next_alpha:.4f}."
+                    )
                     page.add(*paragraph(text, width, indent=2, ink="muted"))
             return
         most = 2 if self.extent.tall else 1
@@ -232,7 +260,9 @@ class GatesPage:
             tiers += [BLANK, *gate_parts.baseline_lines(report, left)]
         height = min(room - 1, 22)
         picture = paint_reliability(points, right, height)
-        title = (rule("Reliability", "hit by said" if extent.narrow else "hit rate by said confidence", right),)
+        title = (
+            rule("Reliability", "hit by said" if extent.narrow else "hit rate by said confidence", right),
+        )
         return [
             Slot("tiers", 0, top, left + 2, room, tiers),
             Slot("title", 1 + left + gap - 1, top, right + 2, 1, title),
@@ -242,15 +272,15 @@ class GatesPage:
     def _never(self, item: EvaluationView) -> None:
         extent = self.extent
         if item.trained:
-            texts = (
+            text = (
                 f"{item.model} has not been evaluated. Evaluation takes about 20 s and counts as attempt "
-                f"{item.next_attempt or 1} on this test data.",
+                f"{item.next_attempt or 1} on this test data."
             )
             keys: tuple[tuple[str, str], ...] = (("v", "evaluates it"),)
         else:
-            texts = (f"{item.model} has not been trained yet; its five gates stand here after its evaluation.",)
+            text = f"{item.model} has not been trained yet; its gates stand here after its evaluation."
             keys = (("t", "trains it"),)
-        self.page.add(*empty_state(*texts, keys=keys, width=min(78, extent.width)))
+        self.page.add(*empty_state(text, keys=keys, width=min(78, extent.width)))
 
     def _side(self) -> list[Line]:
         item, report = self.item, self.report

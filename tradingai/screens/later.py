@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
-from tradingai.screens.overview import context
+from tradingai.screens.overview_parts import context
 from tradingai.screens.view import Extent, Page, Selection, Slot, View, headline, paragraph
 from tradingai.widgets import numbers
 from tradingai.widgets.line import BLANK, Line, Span, line, pad
@@ -44,21 +44,54 @@ def later_view(
 
 def live_models(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
     """The models a scan would use."""
-    width = min(extent.width, 60)
     live = [item for item in snapshot.evaluations if item.live_version]
-    lines = [pair(item.model, f"{item.live_version}, live", width, indent=2) for item in live]
-    if not live:
-        lines.append(pair("live models", "none yet", width, indent=2))
-    return lines
+    lines = [fact(item.model, f"{item.live_version}, live", extent) for item in live]
+    return lines or [fact("live models", "none yet", extent)]
 
 
 def controls(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
     """Kill switch and threshold as they stand."""
     header = snapshot.header
-    width = min(extent.width, 60)
     kill = numbers.NOTHING if header.kill_on is None else "ON" if header.kill_on else "off"
-    value = f"{header.threshold:.2f} {header.threshold_source}".strip() if header.threshold is not None else numbers.NOTHING
+    value = numbers.NOTHING
+    if header.threshold is not None:
+        value = f"{header.threshold:.2f} {header.threshold_source}".strip()
     return [
-        pair("kill switch", f"{kill} {header.kill_source}".strip(), width, indent=2),
-        pair("confidence threshold", value, width, indent=2),
+        fact("kill switch", f"{kill}, {header.kill_source}".strip(", "), extent),
+        fact("confidence threshold", value, extent),
     ]
+
+
+def loop_facts(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
+    """What the newest live run did, where there is one."""
+    live = snapshot.live
+    if live is None:
+        return [fact("live run", "none yet", extent)]
+    scan = numbers.NOTHING
+    if live.scan_at is not None:
+        took = f", {live.latency_ms:.0f} ms" if live.latency_ms is not None else ""
+        scan = f"{live.scan_at:%m-%d %H:%M:%SZ} {live.scan_state}{took}"
+    return [
+        fact("live run", f"{live.run}, {live.state}", extent),
+        fact("scans", numbers.count(live.scans), extent),
+        fact("last scan", scan, extent),
+        fact("next scan", f"{live.next_due:%H:%M:%SZ}" if live.next_due else numbers.NOTHING, extent),
+    ]
+
+
+def account_facts(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
+    """The paper account after the newest scan, where there is one."""
+    live = snapshot.live
+    if live is None or live.equity is None:
+        return [fact("paper account", "none yet", extent)]
+    return [
+        fact("equity", f"$ {numbers.decimal(live.equity, 2)}", extent),
+        fact("balance", f"$ {numbers.decimal(live.balance, 2)}", extent),
+        fact("drawdown", numbers.percent(live.drawdown, 2), extent),
+        fact("guard", live.guard.upper() or numbers.NOTHING, extent),
+    ]
+
+
+def fact(label: str, value: str, extent: Extent) -> Line:
+    """One row of what exists."""
+    return pair(label, value, min(extent.width, 60), indent=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
@@ -12,20 +11,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.commands import CancelJob, Command, JobCommand, Promote, ResumeJob, Rollback
+from tradingai.engine.core.commands import Command
 from tradingai.engine.core.errors import RegistryError, TradingAIError
 from tradingai.engine.core.events import MessageShown
 from tradingai.engine.core.ledger import Ledger
-from tradingai.engine.queries.snapshot import CheckView, ConsoleSnapshot, HeaderView, Interest, JobView
+from tradingai.engine.queries.snapshot import (
+    ConsoleSnapshot,
+    EnginePlace,
+    HeaderView,
+    Interest,
+    JobView,
+    LiveView,
+)
 from tradingai.screens.commands import CheckFeatures, Issuer, RunPipeline, VerifyCandles, VerifyModels
 from tradingai.screens.port import Receipt
+from tradingai.screens.receipts import check_view, outcome, sentence, together
 
 if TYPE_CHECKING:
     from tradingai.engine.facade import Engine
     from tradingai.engine.jobs.spec import JobUpdate
     from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
 
-HEAVY_MODULES: Final = ("tradingai.engine.facade", "tradingai.engine.queries.assemble", "tradingai.engine.pipeline.plan")
+HEAVY_MODULES: Final = (
+    "tradingai.engine.facade",
+    "tradingai.engine.queries.assemble",
+    "tradingai.engine.pipeline.plan",
+)
 """Imported after the first paint, in a thread."""
 POLL_S: Final = 0.25
 SYSTEM_S: Final = 60.0
@@ -53,6 +64,9 @@ class LiveEngine:
         self._stamp: object = None
         self._taken_at = float("-inf")
         self._beat = clock.monotonic()
+        self._live: LiveView | None = None
+        self._live_beat: tuple[object, float] = (None, clock.monotonic())
+        """The engine's last heartbeat elsewhere, and when this console first saw it."""
         self._owner_pid: int | None = None
         self._owner_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +90,7 @@ class LiveEngine:
 
         self._context = self._opener()
         self._engine = engine = await self._context.__aenter__()
-        self._reader = SnapshotReader(engine.paths, engine.settings, engine.clock, _surroundings())
+        self._reader = SnapshotReader(engine.paths, engine.settings, engine.clock, surroundings())
         for row in engine.recovered:
             self._messages.append((f"{row.kind} {row.target} was interrupted; it can be resumed.", "warning"))
         for problem in engine.problems:
@@ -110,9 +124,19 @@ class LiveEngine:
 
     def snapshot(self) -> ConsoleSnapshot:
         """The newest picture, with its clock and ages as of now."""
-        age = self._clock.monotonic() - self._beat
-        header = replace(self._picture.header, heartbeat_age_s=age if self._picture.settled else None)
-        return replace(self._picture, now=self._clock.now(), header=header)
+        now = self._clock.now()
+        header = self._picture.header
+        if not self._picture.settled:
+            return replace(self._picture, now=now)
+        attached = header.engine == "attached"
+        seen = self._live_beat[1] if attached else self._beat
+        feed = self._live.feed_at if attached and self._live else None
+        header = replace(
+            header,
+            heartbeat_age_s=self._clock.monotonic() - seen,
+            feed_age_s=(now - feed).total_seconds() if feed else None,
+        )
+        return replace(self._picture, now=now, header=header)
 
     def watch(self, interest: Interest) -> None:
         """What the visible screen needs from the next picture on."""
@@ -140,19 +164,41 @@ class LiveEngine:
             stamp = error.message
         self._beat = self._clock.monotonic()
         owner = self._other_engine()
+        if owner is not None:
+            await self._listen(reader)
         aged = self._beat - self._taken_at >= SYSTEM_S
-        moved = (stamp, owner) != self._stamp or self._wanted != self._interest
+        stamp = (stamp, owner, self._live)
+        moved = stamp != self._stamp or self._wanted != self._interest
         if not (force or moved or aged):
             return
-        self._stamp, self._interest, self._taken_at = (stamp, owner), self._wanted, self._beat
+        self._stamp, self._interest, self._taken_at = stamp, self._wanted, self._beat
         picture = await asyncio.to_thread(reader.read, self._interest)
         header = self._header(picture.header, owner)
         self._picture = replace(picture, header=header, jobs=(*self._checks.values(), *picture.jobs))
         self._version += 1
 
+    async def _listen(self, reader: SnapshotReader) -> None:
+        """Look once a second what the engine elsewhere did last; its heartbeat ages by our own clock."""
+        if self._owner_at != self._beat:
+            return
+        self._live = await asyncio.to_thread(reader.live)
+        beat = self._live.beat_at if self._live else None
+        if beat != self._live_beat[0]:
+            self._live_beat = (beat, self._clock.monotonic())
+
     def _header(self, header: HeaderView, owner: int | None) -> HeaderView:
-        place = "attached" if owner is not None else "none" if self._read_only else "here"
-        return replace(header, engine=place, read_only=self._read_only)  # type: ignore[arg-type]  # one of the places
+        engine, _ = self._opened()
+        place: EnginePlace = "attached" if owner is not None else "none" if self._read_only else "here"
+        if owner is None:
+            return replace(header, engine=place, read_only=self._read_only)
+        return replace(
+            header,
+            engine=place,
+            read_only=self._read_only,
+            heartbeat_limit_s=2 * engine.settings.heartbeat_s,
+            risk=(self._live.guard.upper() or None) if self._live else None,
+            feed_limit_s=engine.settings.max_candle_age_s,
+        )
 
     def _other_engine(self) -> int | None:
         """The process that holds the engine's lock, when there is one; its end is a message."""
@@ -179,14 +225,19 @@ class LiveEngine:
     async def send(self, *commands: Command) -> Receipt:
         """Have commands carried out; the first refusal ends the row and is what is reported."""
         if self._read_only:
-            return Receipt(False, "Refused: this console is read-only.", "Open one without --read-only.")
+            return Receipt(
+                accepted=False,
+                message="Refused: this console is read-only.",
+                remedy="Open one without --read-only.",
+            )
         done: list[str] = []
         try:
             for command in commands:
-                done.append(await self._carry_out(command))
+                text = await self._carry_out(command)
+                done.append(text)
         except TradingAIError as error:
-            return Receipt(False, f"{_sentence(error.message)}", error.remedy)
-        return Receipt(True, _together(done))
+            return Receipt(accepted=False, message=sentence(error.message), remedy=error.remedy)
+        return Receipt(accepted=True, message=together(done))
 
     async def _carry_out(self, command: Command) -> str:
         engine, _ = self._opened()
@@ -204,7 +255,7 @@ class LiveEngine:
                 self._begin(self._check_features(command.symbol))
                 return f"Checking the features of {command.symbol}."
         result = await engine.execute(command)
-        return _outcome(command, result)
+        return outcome(command, result)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -251,7 +302,7 @@ class LiveEngine:
         try:
             found = await asyncio.to_thread(verify, engine.paths, None)
         except TradingAIError as error:
-            self._say(f"{_sentence(error.message)} {error.remedy}", "error")
+            self._say(f"{sentence(error.message)} {error.remedy}", "error")
             return
         reader.verified_at = self._clock.now()
         wrong = [item for item in found if not item.ok]
@@ -268,23 +319,35 @@ class LiveEngine:
         try:
             manifest = await asyncio.to_thread(verify_dataset, engine.paths, symbol)
         except TradingAIError as error:
-            self._say(f"{_sentence(error.message)} {error.remedy}", "error")
+            self._say(f"{sentence(error.message)} {error.remedy}", "error")
             return
-        self._say(f"{manifest.rows:,} candles of {symbol} are what their hash {manifest.sha256[:8]} says.", "info")
+        self._say(
+            f"{manifest.rows:,} candles of {symbol} are what their hash {manifest.sha256[:8]} says.", "info"
+        )
 
     async def _check_features(self, symbol: str) -> None:
         """In a process of its own: checking is pure computation, and this one has keys to listen to."""
         engine, reader = self._opened()
         job = JobView(
-            f"check-{symbol}", "features_check", symbol, "running", started_at=self._clock.now(), unit="features"
+            f"check-{symbol}",
+            "features_check",
+            symbol,
+            "running",
+            started_at=self._clock.now(),
+            unit="features",
         )
         self._checks[symbol] = job
         self._stamp = None
         arguments = ("--home", str(engine.paths.root), "features", "check", "--symbols", symbol, "--json")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tradingai", *arguments,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "tradingai",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
         try:
             output, _ = await process.communicate()
         except asyncio.CancelledError:
@@ -308,63 +371,8 @@ class LiveEngine:
         return self._engine, self._reader
 
 
-def check_view(symbol: str, output: bytes, clock: Clock) -> CheckView:
-    """The answer of ``features check --json`` in a line."""
-    try:
-        document = json.loads(output)
-    except ValueError:
-        return CheckView(False, f"the check of {symbol} ended without an answer", clock.now())
-    if isinstance(document, dict) and "error" in document:
-        return CheckView(False, str(document["error"]["message"]), clock.now())
-    report = document[0]
-    for check in report["checks"]:
-        for wrong in check["failures"]:
-            text = f"{wrong['feature']} at {wrong['ts']}: {wrong['got']:g} instead of {wrong['expected']:g}"
-            return CheckView(False, f"{check['name']}: {text}", clock.now(), wrong["feature"])
-    names = ", ".join(str(check["name"]).replace("_", " ") for check in report["checks"])
-    text = f"{report['features']} features at {len(report['cuts'])} cuts: {names}"
-    return CheckView(bool(report["passed"]), text, clock.now())
-
-
-def _outcome(command: Command, result: Mapping[str, Any]) -> str:
-    """What came of a command, in a sentence."""
-    match command:
-        case Promote():
-            return f"{command.model} {result.get('version', command.version)} is live."
-        case Rollback():
-            return f"{command.model} {result.get('version', command.version)} is live again."
-        case CancelJob():
-            return "It stops at its next safe point."
-        case ResumeJob():
-            return "It goes on from its checkpoint."
-        case JobCommand():
-            payload = command.payload()
-            words = {
-                "GenerateCandles": "Creating candles", "ImportCandles": "Importing candles",
-                "BuildFeatures": "Building features", "StartTraining": "Training", "Evaluate": "Evaluating",
-            }  # fmt: skip
-            what = words.get(type(command).__name__, type(command).__name__)
-            return f"{what} of {payload.get('symbol') or payload.get('model')}."
-    return f"{type(command).__name__}: done."
-
-
-def _together(done: list[str]) -> str:
-    """One sentence for several commands of a kind."""
-    if len(done) < 2:
-        return done[0] if done else ""
-    heads = {text.rsplit(" ", 1)[0] for text in done}
-    if len(heads) == 1:
-        names = ", ".join(text.rsplit(" ", 1)[1].rstrip(".") for text in done)
-        return f"{heads.pop()} {names}."
-    return " ".join(done)
-
-
-def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith(".") else f"{text}."
-
-
-def _surroundings() -> Surroundings:
+def surroundings() -> Surroundings:
+    """What pictures need from the layers above the queries."""
     from tradingai.engine.pipeline.plan import WORKLOADS
     from tradingai.engine.queries.assemble import Surroundings
 

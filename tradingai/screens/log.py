@@ -32,7 +32,9 @@ def shown_events(snapshot: ConsoleSnapshot, selection: Selection) -> tuple[Event
     """The events of the chosen level or above, oldest first."""
     least = LEVELS.index(selection.option("level", "info"))
     return tuple(
-        event for event in snapshot.events.rows if LEVELS.index(event.level if event.level in LEVELS else "info") >= least
+        event
+        for event in snapshot.events.rows
+        if LEVELS.index(event.level if event.level in LEVELS else "info") >= least
     )
 
 
@@ -44,19 +46,20 @@ def sentence(snapshot: ConsoleSnapshot) -> Line:
     if not events.rows:
         return headline("Nothing has happened in this home yet.")
     return headline(
-        f"{numbers.plural(events.today, 'event')} since midnight UTC, {numbers.plural(events.warnings, 'warning')}, "
-        f"{numbers.plural(events.errors, 'error')}."
+        f"{numbers.plural(events.today, 'event')} since midnight UTC, "
+        f"{numbers.plural(events.warnings, 'warning')}, {numbers.plural(events.errors, 'error')}."
     )
 
 
 def field_lines(event: EventView, width: int) -> list[Line]:
     """All fields of an event as JSON."""
     lines = []
-    for row in dumps(dict(event.fields) or {"text": event.text}, indent=2).splitlines():
-        while len(row) > width:
-            lines.append(line(row[:width]))
-            row = "    " + row[width:]
-        lines.append(line(row))
+    for text in dumps(dict(event.fields) or {"text": event.text}, indent=2).splitlines():
+        rest = text
+        while len(rest) > width:
+            lines.append(line(rest[:width]))
+            rest = "    " + rest[width:]
+        lines.append(line(rest))
     return lines
 
 
@@ -106,7 +109,15 @@ class LogPage:
         )
         start = rows[-1].key if rows else ""
         return Table(
-            "events", "Events", "newest last, UTC", columns, rows, EVENT_HEADS, signed=False, named=2, start=start
+            "events",
+            "Events",
+            "newest last, UTC",
+            columns,
+            rows,
+            EVENT_HEADS,
+            signed=False,
+            named=2,
+            start=start,
         )
 
     def _rows(self, table: Table) -> None:
@@ -118,9 +129,12 @@ class LogPage:
         last = drawn.top + drawn.shown
         total = len(table.rows)
         left = [
-            Span("level ", "muted"), Span(LEVEL_TEXTS[self.selection.option("level", "info")]), pad(5),
-            Span("filter ", "muted"), Span(self.selection.filter or "none"),
-        ]  # fmt: skip
+            Span("level ", "muted"),
+            Span(LEVEL_TEXTS[self.selection.option("level", "info")]),
+            pad(5),
+            Span("filter ", "muted"),
+            Span(self.selection.filter or "none"),
+        ]
         if self.snapshot.events.rows:
             left += [pad(5), Span("since ", "muted"), Span(f"{self.snapshot.events.rows[0].at:%m-%d %H:%MZ}")]
         right = line(Span(f"{drawn.top + 1}–{last} of {numbers.count(total)}", "muted"))
@@ -133,7 +147,9 @@ class LogPage:
             texts: tuple[str, ...] = (f"No events match {what}.",)
             keys: tuple[tuple[str, str], ...] = (("esc", "clears the filter"), ("l", "changes the level"))
         else:
-            texts = ("Every job, epoch, gate, promotion and message of the engine stands here as it happens.",)
+            texts = (
+                "Every job, epoch, gate, promotion and message of the engine stands here as it happens.",
+            )
             keys = (("1", "Overview, where n starts the quick pipeline"),)
         self.page.add(BLANK, *empty_state(*texts, keys=keys, width=min(78, extent.width)))
 
@@ -180,9 +196,15 @@ class LogScreen(ConsoleScreen):
         if on:
             cursors = {key: value for key, value in selection.cursors.items() if key != "events"}
             selection = Selection(
-                selection.section, cursors, selection.tops, selection.filter, selection.sort, selection.coin,
-                selection.model, selection.options,
-            )  # fmt: skip
+                selection.section,
+                cursors,
+                selection.tops,
+                selection.filter,
+                selection.sort,
+                selection.coin,
+                selection.model,
+                selection.options,
+            )
         self.select(selection)
 
     def do_follow(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, EvaluationView, LedgerEntry
+from tradingai.engine.queries.model_snapshot import EvaluationView, LedgerEntry
+from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens import gate_parts, steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.commands import VerifyModels
 from tradingai.screens.dialog import Dialog, Field
-from tradingai.screens.overview import context
+from tradingai.screens.overview_parts import context
 from tradingai.screens.view import (
     Extent,
     Page,
@@ -29,8 +30,18 @@ from tradingai.widgets.line import BLANK, Line, Span, fit, line, pad, wrap
 from tradingai.widgets.section import Column, Row, Table, pair, rule, stack
 
 HEADS: Final = (
-    "entry", "version", "model", "event", "at", "accuracy", "gates_passed", "artifact_sha256", "attempt", "who", "why",
-)  # fmt: skip
+    "entry",
+    "version",
+    "model",
+    "event",
+    "at",
+    "accuracy",
+    "gates_passed",
+    "artifact_sha256",
+    "attempt",
+    "who",
+    "why",
+)
 TIME_FORM: Final = "%Y-%m-%d %H:%M"
 
 
@@ -65,11 +76,18 @@ def entry_row(entry: LedgerEntry, now: datetime, extent: Extent) -> Row:
     if extent.wide:
         cells.append(Span(entry.why, "muted"))
     plain = (
-        str(entry.index), entry.version, entry.model, entry.event, entry.at.isoformat(),
+        str(entry.index),
+        entry.version,
+        entry.model,
+        entry.event,
+        entry.at.isoformat(),
         "" if entry.accuracy is None else repr(entry.accuracy),
-        "" if entry.gates_passed is None else f"{entry.gates_passed} of {entry.gates_total}", entry.artifact_sha256,
-        str(entry.attempt or ""), entry.who, entry.why,
-    )  # fmt: skip
+        "" if entry.gates_passed is None else f"{entry.gates_passed} of {entry.gates_total}",
+        entry.artifact_sha256,
+        str(entry.attempt or ""),
+        entry.who,
+        entry.why,
+    )
     return Row(str(entry.index), tuple(cells), plain=plain, words="live" if entry.live else "")
 
 
@@ -89,7 +107,9 @@ def ledger_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Tabl
         columns.append(Column("by", 0 if not extent.wide else 18, gap=3))
     if extent.wide:
         columns.append(Column("why", 0))
-    rows = filtered([entry_row(item, snapshot.now, extent) for item in reversed(snapshot.ledger.entries)], wanted)
+    rows = filtered(
+        [entry_row(item, snapshot.now, extent) for item in reversed(snapshot.ledger.entries)], wanted
+    )
     return Table("ledger", "Ledger", "newest first", tuple(columns), rows, HEADS, signed=False)
 
 
@@ -129,10 +149,15 @@ def entry_lines(snapshot: ConsoleSnapshot, entry: LedgerEntry, width: int, *, in
     def fact(name: str, value: str, ink: str = "text") -> None:
         rows = wrap(value, width - indent - label) or [numbers.NOTHING]
         for index, text in enumerate(rows[:2]):
-            lines.append(line(pad(indent), *fit(Span(name if index == 0 else "", "muted"), label), Span(text, ink)))
+            lines.append(
+                line(pad(indent), *fit(Span(name if index == 0 else "", "muted"), label), Span(text, ink))
+            )
 
     fact("artifact", numbers.hash_groups(entry.artifact_sha256, 3))
-    fact("data, features", f"{numbers.hash_groups(entry.data_sha256)}, {numbers.hash_groups(entry.features_sha256)}")
+    fact(
+        "data, features",
+        f"{numbers.hash_groups(entry.data_sha256)}, {numbers.hash_groups(entry.features_sha256)}",
+    )
     fact("by", f"{entry.who}{', ' + entry.why if entry.why else ''}")
     if entry.certificate:
         fact("certificate", numbers.hash_groups(entry.certificate, 3))
@@ -170,8 +195,8 @@ class ModelsPage:
                 page.add(
                     BLANK,
                     *empty_state(
-                        "What was evaluated, promoted and rolled back stands here, each entry holding the hash of the "
-                        "one before. A model enters it when its evaluation ends.",
+                        "What was evaluated, promoted and rolled back stands here, each entry holding the "
+                        "hash of the one before. A model enters it when its evaluation ends.",
                         keys=(("5", "Gates, where v evaluates"),),
                         width=min(78, extent.width),
                     ),
@@ -192,7 +217,9 @@ class ModelsPage:
     def _ledger(self, table: Table) -> LedgerEntry | None:
         extent, page = self.extent, self.page
         row = page.cursor(table)
-        entry = next((item for item in self.snapshot.ledger.entries if row and str(item.index) == row.key), None)
+        entry = next(
+            (item for item in self.snapshot.ledger.entries if row and str(item.index) == row.key), None
+        )
         below: list[Line] = []
         if self.selection.option("at"):
             below = self._live_at()
@@ -217,7 +244,9 @@ class ModelsPage:
         found = live_at(self.snapshot, moment)
         for model, entry in found.items():
             since = f"since {entry.at:%Y-%m-%d %H:%MZ}"
-            lines.append(pair(model, (Span(entry.version), Span(f"  {since}", "muted")), min(width, 60), indent=2))
+            lines.append(
+                pair(model, (Span(entry.version), Span(f"  {since}", "muted")), min(width, 60), indent=2)
+            )
         if not found:
             lines.append(line(pad(2), "Nothing was live then."))
         return lines
@@ -255,9 +284,13 @@ class ModelsPage:
             return ()
         keys.append(Key("v", "verify", "compare every artifact and the chain with the ledger", "verify"))
         if item is not None and item.promotable:
-            keys.append(Key("p", "promote", "make a version that passed live; asks for the model's name", "promote"))
+            keys.append(
+                Key("p", "promote", "make a version that passed live; asks for the model's name", "promote")
+            )
         if item is not None and item.rollback_to is not None:
-            keys.append(Key("b", "roll back", "make the version before live again; asks for the version", "rollback"))
+            keys.append(
+                Key("b", "roll back", "make the version before live again; asks for the version", "rollback")
+            )
         keys += [
             Key("w", "live at", "what was live at a time", "live_at"),
             Key("c", "certificate", "what the version was judged on", "certificate"),

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.base import ConsoleScreen
-from tradingai.screens.later import controls, later_view, live_models
+from tradingai.screens.later import controls, later_view, live_models, loop_facts
 from tradingai.screens.view import Extent, Selection, View
+
+WHAT: Final = (
+    "Live signals, the decision funnel with a reason for every decision, the countdown to the next scan, "
+    "confidence per coin and latency will stand here in a later version."
+)
+COMMANDS: Final = (
+    "Until then `tradingai run` scans without a console, `tradingai signals` lists what was emitted, and "
+    "`tradingai threshold` sets the confidence a signal needs."
+)
 
 
 class MonitorScreen(ConsoleScreen):
@@ -15,18 +26,18 @@ class MonitorScreen(ConsoleScreen):
 
     def view(self, snapshot: ConsoleSnapshot, selection: Selection, extent: Extent) -> View:
         """All this screen shows."""
+        attached = snapshot.header.engine == "attached"
         live = any(item.live_version for item in snapshot.evaluations)
-        keys = () if live else (("5", "Gates, where a model that passes is promoted"),)
         return later_view(
             snapshot,
             selection,
             extent,
-            sentence="The scan loop is not part of this version; nothing is scanned.",
-            texts=(
-                "Live signals, the decision funnel with a reason for every decision, the countdown to the next scan, "
-                "confidence per coin and latency will stand here.",
-                "It will use the models that are live in the registry.",
+            sentence="The scan loop runs in another process." if attached else "The scan loop is off here.",
+            texts=(WHAT, COMMANDS),
+            facts=(
+                *loop_facts(snapshot, extent),
+                *live_models(snapshot, extent),
+                *controls(snapshot, extent),
             ),
-            facts=(*live_models(snapshot, extent), *controls(snapshot, extent)),
-            keys=keys,
+            keys=() if live else (("5", "Gates, where a model that passes is promoted"),),
         )

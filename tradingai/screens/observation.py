@@ -1,11 +1,22 @@
-"""8 Observation: can this run for real? Until there is a scan loop: what will stand here."""
+"""8 Observation: can this run for real? For now: what will stand here."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.base import ConsoleScreen
-from tradingai.screens.later import later_view, live_models
+from tradingai.screens.later import later_view, live_models, loop_facts
 from tradingai.screens.view import Extent, Selection, View
+
+WHAT: Final = (
+    "The 72 h clock with its heartbeat strip, the exit criteria, the daily snapshots, Telegram delivery "
+    "and the GO or NO-GO will stand here in a later version."
+)
+NEEDS: Final = (
+    "An observation needs 72 h of the scan loop without a break and a promoted model; the commands for it "
+    "are not part of this version. `tradingai run` runs the scan loop."
+)
 
 
 class ObservationScreen(ConsoleScreen):
@@ -19,12 +30,7 @@ class ObservationScreen(ConsoleScreen):
             snapshot,
             selection,
             extent,
-            sentence="No observation can run yet; it needs the scan loop.",
-            texts=(
-                "The 72 h clock with its heartbeat strip, the exit criteria, the daily snapshots, Telegram delivery "
-                "and the GO or NO-GO will stand here.",
-                "An observation needs 72 h without a break, a promoted model and the scan loop, which is not part of "
-                "this version.",
-            ),
-            facts=live_models(snapshot, extent),
+            sentence="No observation can be started yet.",
+            texts=(WHAT, NEEDS),
+            facts=(*loop_facts(snapshot, extent), *live_models(snapshot, extent)),
         )

@@ -1,4 +1,6 @@
-"""The command palette: every key of every screen, every screen, both themes; found by typing parts of words."""
+"""The command palette: every key of every screen, every screen, both themes; found by typing parts of
+words.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,9 @@ class ConsoleEngine(Protocol):
         ...
 
     async def send(self, *commands: Command) -> Receipt:
-        """Have commands carried out, or say why not. Never raises for a refusal, and does not wait for jobs."""
+        """Have commands carried out, or say why not. Never raises for a refusal, and does not wait for
+        jobs.
+        """
         ...
 
     def take_messages(self) -> list[tuple[str, str]]:

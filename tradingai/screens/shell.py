@@ -23,7 +23,6 @@ from tradingai.widgets.lineview import LineView
 from tradingai.widgets.plot import Picture
 
 
-
 def opening_line(snapshot: ConsoleSnapshot) -> Line:
     """The headline until the first picture of the home is there."""
     return line(Span(f"Opening {snapshot.home}", "strong+b"))
@@ -130,14 +129,23 @@ class Shell(Screen[None]):
             if extent.cramped:
                 self._paint_cramped(extent)
                 return
-            view = self.view(snapshot, self.selection, extent) if snapshot.settled else View(opening_line(snapshot))
+            view = (
+                self.view(snapshot, self.selection, extent)
+                if snapshot.settled
+                else View(opening_line(snapshot))
+            )
             self._remember(view)
             host.engine.watch(view.interest)
             self._paint_headline(view, extent)
             self._paint_slots(view, extent)
             self._place("#side", extent.columns - extent.side, 2, extent.side, extent.rows - 3)
             self._lines("#side").show(
-                (BLANK, spread(BLANK, view.context, extent.side_width), *((BLANK,) if extent.tall else ()), *view.side),
+                (
+                    BLANK,
+                    spread(BLANK, view.context, extent.side_width),
+                    *((BLANK,) if extent.tall else ()),
+                    *view.side,
+                ),
                 dimmed=self.dimmed,
             )
             self._paint_footer(view, extent)

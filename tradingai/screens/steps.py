@@ -1,4 +1,6 @@
-"""Starting the pipeline's steps: one place for the questions asked and the commands sent, whatever the screen."""
+"""Starting the pipeline's steps: one place for the questions asked and the commands sent, whatever the
+screen.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,13 @@ from tradingai.engine.core.commands import (
     Promote,
     ResumeJob,
     Rollback,
+    SetKillSwitch,
     StartTraining,
 )
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import MARKETS, PIPELINE_SYMBOLS, parse_market, parse_symbol, parse_symbols
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, EvaluationView, JobView, PhaseView
+from tradingai.engine.queries.model_snapshot import EvaluationView
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView, PhaseView
 from tradingai.screens.commands import RunPipeline
 from tradingai.screens.dialog import Dialog, Field, must_be, whole_number
 from tradingai.screens.port import Host
@@ -97,7 +101,9 @@ def import_candles(host: Host) -> None:
         Field("file", "file, CSV or Parquet", "", "/data/btc.csv", lambda text: "" if text else "A path"),
         Field("coin", "coin", "BTC-USD", "", _symbol),
     )
-    texts = ["Columns are found by their common names; times need a zone or are UTC. Nothing is dropped uncounted."]
+    texts = [
+        "Columns are found by their common names; times need a zone or are UTC. Nothing is dropped uncounted."
+    ]
     host.ask(Dialog("Import candles", texts, verb="import", keep="leave it", fields=fields), start)
 
 
@@ -131,9 +137,17 @@ def train(host: Host, models: Sequence[str]) -> None:
         Field("coins", "coins", names or "BTC-USD", "BTC-USD,ETH-USD", _symbols),
         Field("epochs", "epochs", "10", "", whole_number(1, 1000)),
         Field("seed", "seed", str(host.snapshot.seed), "", whole_number(0, 2**31 - 1)),
-        Field("again", "start over, no or yes", "no", "", lambda text: "" if text in {"no", "yes"} else "no or yes"),
+        Field(
+            "again",
+            "start over, no or yes",
+            "no",
+            "",
+            lambda text: "" if text in {"no", "yes"} else "no or yes",
+        ),
     )
-    texts = ["It continues from its checkpoint when there is one, and ends early after 3 epochs without gain."]
+    texts = [
+        "It continues from its checkpoint when there is one, and ends early after 3 epochs without gain."
+    ]
     host.ask(Dialog("Train", texts, verb="train", keep="leave it", fields=fields), start)
 
 
@@ -166,9 +180,10 @@ def promote(host: Host, item: EvaluationView) -> None:
         return
     model, version = item.model, item.version
     now = f"{item.live_version} is live now." if item.live_version else "Nothing is live for this model yet."
+    gates = len(item.report.gates)
+    accuracy = numbers.percent(item.report.accuracy)
     texts = [
-        f"{version} passed {len(item.report.gates)} of {len(item.report.gates)} gates "
-        f"with {numbers.percent(item.report.accuracy)} on its test range. {now}",
+        f"{version} passed {gates} of {gates} gates with {accuracy} on its test range. {now}",
         "Its artifact is compared with its hash once more before the link is moved.",
     ]
     keep = f"keep {item.live_version}" if item.live_version else "leave it"
@@ -204,13 +219,32 @@ def roll_back(host: Host, item: EvaluationView) -> None:
     ]
     fields = (Field("version", "Type the version to confirm", "", target, must_be(target)),)
     dialog = Dialog(
-        f"Roll {model} back to {target}", texts, verb="roll back", keep=f"keep {item.live_version}", fields=fields,
+        f"Roll {model} back to {target}",
+        texts,
+        verb="roll back",
+        keep=f"keep {item.live_version}",
+        fields=fields,
         live=True,
-    )  # fmt: skip
+    )
     host.ask(
         dialog,
         lambda _: host.order(Rollback(**host.engine.issue(), model=model, version=target, why="console")),
     )
+
+
+def toggle_kill(host: Host) -> None:
+    """On at once, since stopping must be easy; off only once it was typed."""
+    if not host.snapshot.header.kill_on:
+        host.order(SetKillSwitch(**host.engine.issue(), on=True, reason="console"))
+        return
+    source = host.snapshot.header.kill_source
+    texts = [
+        f"It is on, set by {source}. While it is on nothing is emitted.",
+        "! Once it is off, signals are emitted from the next scan on.",
+    ]
+    fields = (Field("word", "Type kill off to confirm", "", "kill off", must_be("kill off")),)
+    dialog = Dialog("Kill switch off", texts, verb="turn it off", keep="keep it on", fields=fields, live=True)
+    host.ask(dialog, lambda _: host.order(SetKillSwitch(**host.engine.issue(), on=False, reason="console")))
 
 
 def resume(host: Host, job: JobView) -> None:
@@ -244,7 +278,11 @@ def start_phase(host: Host, phase: str) -> None:
         untrained = [item.model for item in snapshot.evaluations if not item.trained]
         train(host, untrained or list(snapshot.models))
     elif phase in {"evaluation", "gates"}:
-        todo = [item.model for item in snapshot.evaluations if item.trained and (item.report is None or item.stale)]
+        todo = [
+            item.model
+            for item in snapshot.evaluations
+            if item.trained and (item.report is None or item.stale)
+        ]
         evaluate(host, todo or [item.model for item in snapshot.evaluations if item.trained])
     elif phase == "promotion":
         ready = [item for item in snapshot.evaluations if item.promotable]
@@ -292,9 +330,9 @@ def _pipeline(host: Host) -> RunPipeline:
 def start_all(host: Host) -> None:
     """Every step that is left, after a question."""
     snapshot = host.snapshot
+    what = f"The {snapshot.workload_id} workload on {snapshot.market}, seed {snapshot.seed}"
     texts = [
-        f"The {snapshot.workload_id} workload on {snapshot.market}, seed {snapshot.seed}: candles, features, "
-        "training, evaluation and gates. What is done is skipped.",
+        f"{what}: candles, features, training, evaluation and gates. What is done is skipped.",
         "! Models that pass every gate are promoted; evaluations count as attempts.",
     ]
     dialog = Dialog("Run all steps", texts, verb="run all", keep="leave it")

@@ -1,7 +1,8 @@
-"""The screen as SVG, cell by cell: every run of plain characters has its own place, every other character its own.
+"""The screen as SVG, cell by cell: every run of plain characters has its own place, every other character
+its own.
 
-Textual's export relies on ``textLength``, which some renderers ignore, and lets lines with braille drift where the
-font lacks it. Here nothing can drift further than one run.
+Textual's export relies on ``textLength``, which some renderers ignore, and lets lines with braille drift
+where the font lacks it. Here nothing can drift further than one run.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ CELL_HEIGHT: Final = 19.0
 BASELINE: Final = 14.2
 FONT_SIZE: Final = 16
 MARGIN: Final = 8
-FONTS: Final = (
-    "'DejaVu Sans Mono', 'JetBrains Mono', 'Cascadia Mono', 'SF Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
-)
+FONTS: Final = "'DejaVu Sans Mono', 'JetBrains Mono', 'Cascadia Mono', Menlo, Consolas, monospace"
 
 
 def _hex(colour: ColorTriplet | None, fallback: str) -> str:
@@ -39,9 +38,9 @@ def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, ground: str)
     rows = list(strips)
     width = columns * CELL_WIDTH + 2 * MARGIN
     height = len(rows) * CELL_HEIGHT + 2 * MARGIN
+    box = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img">',
         f"<title>{escape(title)}</title>",
         f'<rect width="100%" height="100%" rx="6" fill="{ground}"/>',
         f'<g font-family="{FONTS}" font-size="{FONT_SIZE}" xml:space="preserve">',
@@ -78,7 +77,9 @@ def _row(segments: list[Segment], top: float, ground: str) -> Iterable[str]:
 
 
 def _runs(text: str, left: float, top: float, colour: str, bold: str) -> Iterable[str]:
-    """Words of ASCII together, everything else by itself; box-drawing rules as rectangles, so that they join."""
+    """Words of ASCII together, everything else by itself; box-drawing rules as rectangles, so that they
+    join.
+    """
     index = 0
     while index < len(text):
         character = text[index]

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tradingai.engine.queries.snapshot import Interest
 from tradingai.widgets.footer import Key
 from tradingai.widgets.header import NORMAL_COLUMNS, WIDE_COLUMNS
-from tradingai.widgets.line import BLANK, Line, Span, line, pad, wrap
+from tradingai.widgets.line import BLANK, Line, Span, crop, line, pad, wrap
 from tradingai.widgets.plot import Picture
 from tradingai.widgets.section import Drawn, Row, Table, draw
 
@@ -19,6 +19,7 @@ HEAD_ROWS: Final = 2
 TALL_ROWS: Final = 30
 LEAST_COLUMNS: Final = 72
 LEAST_ROWS: Final = 18
+NOTHING_MORE: Final = Interest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class View:
     items: tuple[str, ...] = ()
     """What ``[`` and ``]`` go through: coins or models."""
     item: str = ""
-    interest: Interest = Interest()
+    interest: Interest = NOTHING_MORE
 
     def table(self, section: str) -> Table | None:
         """The section of that id, or the first one."""
@@ -163,8 +164,10 @@ class Page:
             self.lines.append(BLANK)
 
     def add(self, *lines: Line) -> None:
-        """Lines as they are, as many as there is room for."""
-        self.lines.extend(lines[: max(0, self.room)])
+        """As many lines as there is room for, cut at the pane's edge."""
+        width = self.extent.width
+        for item in lines[: max(0, self.room)]:
+            self.lines.append(replace(item, spans=crop(item.spans, width)) if item.width > width else item)
 
     def table(
         self, table: Table, *, heads: bool = True, rows: int | None = None, width: int | None = None

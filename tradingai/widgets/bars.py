@@ -10,7 +10,11 @@ from tradingai.widgets.line import Span
 
 def progress(fraction: float | None, width: int, ink: str = "blue") -> tuple[Span, ...]:
     """``━━━━━━╸─────``: filled to ``fraction`` (0..1); all track while nothing is known."""
-    halves = 0 if fraction is None or not math.isfinite(fraction) else round(min(1.0, max(0.0, fraction)) * width * 2)
+    halves = (
+        0
+        if fraction is None or not math.isfinite(fraction)
+        else round(min(1.0, max(0.0, fraction)) * width * 2)
+    )
     full, half = divmod(halves, 2)
     if full == width:
         half = 0
@@ -47,10 +51,8 @@ def threshold_bar(value: float, mark: float, width: int, ink: str = "blue") -> t
     halves = round(min(1.0, max(0.0, value)) * width * 2)
     full, half = divmod(halves, 2)
     cells = ["━"] * full + ["╸"] * half + ["─"] * (width - full - half)
-    return merge((character, "rule" if character == "─" else ink) for character in cells[:at]) + (
-        Span("┃", "strong"),
-        *merge((character, "rule" if character == "─" else ink) for character in cells[at + 1 : width]),
-    )
+    inked = [(character, "rule" if character == "─" else ink) for character in cells[:width]]
+    return (*merge(inked[:at]), Span("┃", "strong"), *merge(inked[at + 1 :]))
 
 
 def merge(cells: Iterable[tuple[str, str]]) -> tuple[Span, ...]:

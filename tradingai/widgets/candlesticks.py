@@ -71,8 +71,11 @@ def _paint_candle(picture: Picture, frame: Frame, x: int, bar: OHLC, *, solid_do
 
     wick = range(half(high), half(low) + 1)
     body = range(half(max(opened, close)), half(min(opened, close)) + 1)
-    for row in range(half(high) // 2, half(low) // 2 + 1):
-        parts = tuple("b" if part in body else "w" if part in wick else " " for part in (2 * row, 2 * row + 1))
+    last = frame.top + frame.height - 1
+    for row in range(max(frame.top, half(high) // 2), min(last, half(low) // 2) + 1):
+        parts = tuple(
+            "b" if part in body else "w" if part in wick else " " for part in (2 * row, 2 * row + 1)
+        )
         character = _HALVES[parts[0], parts[1]]
         if solid_down and down:
             character = _SOLID.get(character, character)
@@ -90,7 +93,8 @@ def _paint_times(picture: Picture, times: Sequence[tuple[int, str]], gutter: int
 
 
 def paint_reliability(bins: Sequence[tuple[float, float]], width: int, height: int) -> Picture:
-    """Hit rate over said confidence, both 0.5..1: points over a dotted diagonal, stems where they lie under it.
+    """Hit rate over said confidence, both 0.5..1: points over a dotted diagonal, stems where they lie
+    under it.
 
     ``bins``: (said, hit), those of empty bins left out.
     """

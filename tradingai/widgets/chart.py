@@ -16,9 +16,9 @@ from tradingai.widgets.signs import Glyphs, render_glyphs
 class Chart(Canvas, can_focus=False):
     """Shows a picture and repaints only the rows' parts that changed.
 
-    The canvas keeps (character, ink) a cell. Inks are resolved when a row is rendered, so that a change of theme
-    needs no redraw, and every row is styled and as wide as the widget: an unstyled blank crashes Textual's filter
-    under NO_COLOR.
+    The canvas keeps (character, ink) a cell. Inks are resolved when a row is rendered, so that a change of
+    theme needs no redraw, and every row is styled and as wide as the widget: an unstyled blank crashes
+    Textual's filter under NO_COLOR.
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name

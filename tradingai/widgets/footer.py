@@ -14,7 +14,9 @@ MOST_KEYS: Final = 6
 
 
 class Key(NamedTuple):
-    """A key of a screen: what is pressed, its word in the footer, what it does in the help, and the action."""
+    """A key of a screen: what is pressed, its word in the footer, what it does in the help, and the
+    action.
+    """
 
     key: str
     word: str
@@ -36,6 +38,7 @@ COMMON_KEYS: Final = (
     ("y", "copy the row"),
     ("e", "export the rows as CSV"),
     ("x", "cancel the running job"),
+    ("K", "kill switch, off asks"),
     ("^p", "all commands"),
     ("^t", "light or dark"),
     ("?", "this panel"),
@@ -60,7 +63,9 @@ def face(key: str) -> str:
 
 
 def footer_line(keys: Sequence[Key], width: int, *, can_filter: bool) -> Line:
-    """This screen's keys from the left, the common ones at the right; at most six, fewer where they do not fit."""
+    """This screen's keys from the left, the common ones at the right; at most six, fewer where they do not
+    fit.
+    """
     wide = width >= WIDE_COLUMNS
     gap = 3 if wide else 2
     common = [("question_mark", "keys", "help"), ("q", "quit", "quit")]

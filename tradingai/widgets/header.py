@@ -8,9 +8,6 @@ from tradingai.engine.queries.snapshot import ConsoleSnapshot, HeaderView
 from tradingai.widgets import numbers
 from tradingai.widgets.line import Line, Span, pad
 
-HEARTBEAT_LATE_S: Final = 10.0
-"""From this age on a heartbeat is marked: two missed beats of five seconds each."""
-
 WIDE_COLUMNS: Final = 141
 NORMAL_COLUMNS: Final = 100
 FULL_TAB_COLUMNS: Final = 112
@@ -62,7 +59,7 @@ def _labelled(label: str, value: str) -> tuple[Span, ...]:
 
 def _engine(header: HeaderView) -> _Field:
     age = header.heartbeat_age_s
-    if age is not None and age >= HEARTBEAT_LATE_S:
+    if age is not None and age >= header.heartbeat_limit_s:
         return _Field("engine", (Span(f"! {header.engine} {numbers.age(age)}", "orange+b"),), abnormal=True)
     value = header.engine if age is None else f"{header.engine} {numbers.age(age)}"
     return _Field("engine", _labelled("engine", value))
@@ -113,7 +110,7 @@ def status_line(snapshot: ConsoleSnapshot, width: int) -> Line:
     if header.read_only:
         chips += [pad(1), Span(" READ-ONLY ", "strong@raised+b")]
     inner = width - 2
-    lead = sum(chip.width for chip in chips) + (gap if gap > 2 else 2)
+    lead = sum(chip.width for chip in chips) + (max(2, gap))
     for name in ("clock", "threshold", "jobs", "feed", "risk", "kill"):
         if _length(fields, gap) + lead + (clock.width + 2 if clock.width else 0) <= inner:
             break

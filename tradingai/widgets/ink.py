@@ -1,7 +1,8 @@
 """Inks: the names text is written with, and what they look like in a palette.
 
-An ink is ``token``, ``token+flags`` or ``token@ground+flags``: ``strong+b`` is bold, ``strong+bu`` bold and
-underlined, ``bg@orange+b`` a filled chip. Pages are written in inks, so that they are the same in every theme.
+An ink is ``token``, ``token+flags`` or ``token@ground+flags``: ``strong+b`` is bold, ``strong+bu`` bold
+and underlined, ``bg@orange+b`` a filled chip. Pages are written in inks, so that they are the same in
+every theme.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Target = tuple[str, str]
 """What a click on a span or line means: (kind, value), for example ``("row", "ledger:14")``."""
 Align = Literal["left", "right", "centre"]
 
-_CONTROL: Final = {code: "·" for code in (*range(32), 127, *range(128, 160))}
+_CONTROL: Final = dict.fromkeys((*range(32), 127, *range(128, 160)), "·")
 
 
 class Span(NamedTuple):
@@ -67,7 +67,9 @@ def span(text: object, ink: str = "text", target: Target | None = None) -> Span:
 
 def line(*pieces: Piece, ink: str = "text", ground: str = "", target: Target | None = None) -> Line:
     """A line from spans and plain strings; the strings are written in ``ink``."""
-    spans = tuple(piece if isinstance(piece, Span) else Span(tidy(piece), ink) for piece in pieces if piece != "")
+    spans = tuple(
+        piece if isinstance(piece, Span) else Span(tidy(piece), ink) for piece in pieces if piece != ""
+    )
     return Line(spans, ground, target)
 
 
@@ -95,7 +97,9 @@ def crop(spans: tuple[Span, ...], width: int) -> tuple[Span, ...]:
     return tuple(kept)
 
 
-def fit(content: Piece | tuple[Piece, ...], width: int, align: Align = "left", ink: str = "text") -> tuple[Span, ...]:
+def fit(
+    content: Piece | tuple[Piece, ...], width: int, align: Align = "left", ink: str = "text"
+) -> tuple[Span, ...]:
     """Spans of exactly ``width`` cells."""
     pieces = content if isinstance(content, tuple) and not isinstance(content, Span) else (content,)
     spans = tuple(item if isinstance(item, Span) else Span(tidy(item), ink) for item in pieces)
@@ -111,7 +115,9 @@ def fit(content: Piece | tuple[Piece, ...], width: int, align: Align = "left", i
 
 
 def spread(left: Line, right: Line, width: int, *, gap: int = 2) -> Line:
-    """``left`` at the left, ``right`` at the right end of ``width`` cells; the right gives way, then the left."""
+    """``left`` at the left, ``right`` at the right end of ``width`` cells; the right gives way, then the
+    left.
+    """
     room = width - right.width - gap
     if room < min(left.width, width):
         if right.width and left.width <= width:
@@ -132,7 +138,9 @@ def beside(lefts: list[Line], rights: list[Line], left_width: int, gap: int) -> 
     for index in range(rows):
         left = lefts[index] if index < len(lefts) else BLANK
         right = rights[index] if index < len(rights) else BLANK
-        result.append(Line((*fit(left.spans, left_width), pad(gap), *right.spans), "", left.target or right.target))
+        result.append(
+            Line((*fit(left.spans, left_width), pad(gap), *right.spans), "", left.target or right.target)
+        )
     return result
 
 

@@ -28,8 +28,14 @@ class LineView(Widget, can_focus=False):
             self.target = target
             self.twice = twice
 
-    def __init__(self, *, id: str | None = None, ground: str = "bg", margin: int = 1, classes: str = "") -> None:  # noqa: A002 - Textual's own name
-        super().__init__(id=id, classes=classes)
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        ground: str = "bg",
+        margin: int = 1,
+    ) -> None:
+        super().__init__(id=id)
         self.ground = ground
         self.margin = margin
         self.lines: tuple[Line, ...] = ()
@@ -66,7 +72,9 @@ class LineView(Widget, can_focus=False):
             theme = next(iter(PALETTES))
         content = self.lines[y] if y < len(self.lines) else BLANK
         glyphs: Glyphs = getattr(self.app, "glyphs", "braille")
-        return Strip(segments(content, width, self.margin, theme, self.ground, glyphs, dimmed=self.dimmed), width)
+        return Strip(
+            segments(content, width, self.margin, theme, self.ground, glyphs, dimmed=self.dimmed), width
+        )
 
     def target_at(self, x: int, y: int) -> Target | None:
         """What stands at a cell: the span's own target, else the line's."""
@@ -89,7 +97,9 @@ class LineView(Widget, can_focus=False):
 def segments(
     content: Line, width: int, margin: int, theme: str, ground: str, glyphs: Glyphs, *, dimmed: bool = False
 ) -> list[Segment]:
-    """A line as styled segments of exactly ``width`` cells; the cursor row's ground leaves both edges free."""
+    """A line as styled segments of exactly ``width`` cells; the cursor row's ground leaves both edges
+    free.
+    """
     inner = max(0, width - 2 * margin)
     own = content.ground if content.ground and not dimmed else ground
     edge = Segment(" " * min(margin, width), style_of("text", theme, ground))

@@ -1,4 +1,6 @@
-"""Numbers as the console writes them: thousands with commas, a true minus, the unit beside the value, nothing as –."""
+"""Numbers as the console writes them: thousands with commas, a true minus, the unit beside the value,
+nothing as –.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The two palettes: neutral greys and two hues, blue for good and active, orange for what needs attention.
 
-Blue and orange have almost the same luminance, so that a sign or a word always carries the meaning. Contrast ratios
-are held by ``tests/screens/test_palette.py``: text 4.5, signs and bars 3.0 on every ground they stand on.
+Blue and orange have almost the same luminance, so that a sign or a word always carries the meaning.
+Contrast ratios are held by ``tests/screens/test_palette.py``: text 4.5, signs and bars 3.0 on every ground
+they stand on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Plots as pure pictures: cells of (character, ink), with a dot buffer so that curves share cells instead of erasing.
+"""Plots as pure pictures: cells of (character, ink), with a dot buffer so that curves share cells instead
+of erasing.
 
-A cell holds 2 × 4 braille dots. Dots of several series in one cell are or-ed together and take the ink of the last.
+A cell holds 2 × 4 braille dots. Dots of several series in one cell are or-ed together and take the ink of
+the last.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ Marker = Literal["●", "✗", "▲", "▼"]
 
 
 class Picture:
-    """A grid of cells to paint on. ``put`` and ``text`` paint cells, ``dot`` and ``polyline`` braille dots."""
+    """A grid of cells to paint on. ``put`` and ``text`` paint cells, ``dot`` and ``polyline`` braille
+    dots.
+    """
 
     def __init__(self, width: int, height: int) -> None:
         self.width = max(0, width)
@@ -50,8 +54,12 @@ class Picture:
             self._inks[cell] = ink
             self.cells[cell[1]][cell[0]] = (chr(0x2800 + self._bits[cell]), ink)
 
-    def segment(self, start: tuple[int, int], end: tuple[int, int], ink: str, box: tuple[int, int, int, int]) -> None:
-        """A straight line of dots, both ends included, clipped to ``box`` (left, top, right, bottom in dots)."""
+    def segment(
+        self, start: tuple[int, int], end: tuple[int, int], ink: str, box: tuple[int, int, int, int]
+    ) -> None:
+        """A straight line of dots, both ends included, clipped to ``box`` (left, top, right, bottom in
+        dots).
+        """
         steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
         for step in range(steps + 1):
             x = start[0] + round((end[0] - start[0]) * step / steps)
@@ -66,7 +74,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where data stands in a picture: cells ``left..left+width-1`` × ``top..top+height-1`` and the data's range.
+    """Where data stands in a picture: cells ``left..left+width-1`` × ``top..top+height-1`` and the data's
+    range.
 
     ``y_high`` is drawn on the first row, ``y_low`` on the last.
     """
@@ -131,7 +140,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class LinePlot:
-    """A chart of lines: labels at the left, a dotted grid on exactly those rows, levels labelled at the right."""
+    """A chart of lines: labels at the left, a dotted grid on exactly those rows, levels labelled at the
+    right.
+    """
 
     series: tuple[Series, ...]
     y_ticks: tuple[tuple[float, str], ...]
@@ -144,6 +155,8 @@ class LinePlot:
     """Stands in the middle while there is nothing to draw."""
     legend: tuple[tuple[str, str], ...] = field(default=())
     """(ink, name) below the axis."""
+    legend_row: bool = False
+    """Whether the row of the legend is kept free although this plot has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +174,11 @@ class Scale:
 
 
 def scale(low: float, high: float, rows: int) -> Scale:
-    """Round tick values and a range for ``rows`` rows that holds low..high with as little waste as possible.
+    """Round tick values and a range for ``rows`` rows that holds low..high with as little waste as
+    possible.
 
-    Ticks stand a whole number of rows apart, each in the middle of its row. Of the possible distances the one is
-    taken that stretches the data most; there are two to five labels.
+    Ticks stand a whole number of rows apart, each in the middle of its row. Of the possible distances the
+    one is taken that stretches the data most; there are two to five labels.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         low, high = 0.0, 1.0
@@ -173,10 +187,12 @@ def scale(low: float, high: float, rows: int) -> Scale:
         low, high = low - reach, high + reach
     best: tuple[float, Scale] | None = None
     for apart in range(2, max(3, rows)):
-        step = _round_up((high - low) * apart / max(0.5, rows - 0.5))
+        step = _round_up((high - low) * apart / max(0.5, rows - 1))
         candidate = _scale_at(low, high, rows, step, apart)
         shown = len(candidate.ticks)
-        waste = rows * step / apart / (high - low) + (9.0 if shown < 2 else 0.4 if shown < 3 else 0.2 * max(0, shown - 5))
+        waste = rows * step / apart / (high - low) + (
+            9.0 if shown < 2 else 0.4 if shown < 3 else 0.2 * max(0, shown - 5)
+        )
         if best is None or waste < best[0] - 1e-9:
             best = (waste, candidate)
     return best[1] if best is not None else Scale((low, high), low, high)
@@ -185,8 +201,9 @@ def scale(low: float, high: float, rows: int) -> Scale:
 def _scale_at(low: float, high: float, rows: int, step: float, apart: int) -> Scale:
     """Ticks of ``step``, ``apart`` rows from each other, with the data in the middle of the rows."""
     per_row = step / apart
-    top_row = math.ceil((high + low) / 2 / per_row + rows / 2 - 0.5 - 1e-9)
-    top_row = max(top_row, math.ceil(high / per_row - 0.5 - 1e-9))
+    highest = math.floor(low / per_row + rows - 0.5 + 1e-9)
+    lowest = math.ceil(high / per_row - 0.5 - 1e-9)
+    top_row = max(lowest, (lowest + highest + 1) // 2)
     top = (top_row + 0.5) * per_row
     bottom = top - rows * per_row
     first, last = math.ceil(bottom / step - 1e-9), math.floor(top / step + 1e-9)
@@ -204,7 +221,9 @@ def _round_up(value: float) -> float:
 
 
 def reduce_points(points: Sequence[tuple[float, float]], columns: int) -> list[tuple[float, float]]:
-    """At most two points a column, its minimum and maximum in the order they came, so that no spike is lost."""
+    """At most two points a column, its minimum and maximum in the order they came, so that no spike is
+    lost.
+    """
     if len(points) <= 2 * columns or columns < 1:
         return list(points)
     result: list[tuple[float, float]] = []
@@ -221,9 +240,11 @@ def reduce_points(points: Sequence[tuple[float, float]], columns: int) -> list[t
 
 
 def paint_lines(plot: LinePlot, width: int, height: int) -> Picture:
-    """The plot on ``width`` × ``height`` cells: the last row is the axis, the one below it the legend, if any."""
+    """The plot on ``width`` × ``height`` cells: the last row is the axis, the one below it the legend, if
+    any.
+    """
     picture = Picture(width, height)
-    legend_rows = 1 if plot.legend else 0
+    legend_rows = 1 if plot.legend or plot.legend_row else 0
     rows = height - 1 - legend_rows
     gutter = max((len(label) for _, label in plot.y_ticks), default=0) + 1
     if rows < 2 or width - gutter < 4 or len(plot.y_ticks) < 2:

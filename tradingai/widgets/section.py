@@ -63,9 +63,9 @@ class Table:
 
     def row(self, key: str | None) -> Row | None:
         """The row of that key, else the one the cursor starts on."""
-        return next((row for wanted in (key, self.start) for row in self.rows if row.key == wanted), None) or (
-            self.rows[0] if self.rows else None
-        )
+        return next(
+            (row for wanted in (key, self.start) for row in self.rows if row.key == wanted), None
+        ) or (self.rows[0] if self.rows else None)
 
 
 def rule(title: Piece, note: Piece | tuple[Piece, ...], width: int, *, focus: bool = False) -> Line:
@@ -139,7 +139,9 @@ def row_lines(table: Table, row: Row, width: int, *, cursor: bool) -> list[Line]
 
 
 def window(total: int, cursor: int, height: int, top: int) -> int:
-    """The first row to show so that ``cursor`` is among ``height`` rows, moving ``top`` no more than needed."""
+    """The first row to show so that ``cursor`` is among ``height`` rows, moving ``top`` no more than
+    needed.
+    """
     if height <= 0 or total <= height:
         return 0
     top = min(max(top, cursor - height + 1), cursor)
@@ -166,7 +168,9 @@ def draw(
     rows: int | None = None,
     top: int = 0,
 ) -> Drawn:
-    """The section's lines: title, column names, and as many rows as fit into ``rows`` lines (all when None)."""
+    """The section's lines: title, column names, and as many rows as fit into ``rows`` lines (all when
+    None).
+    """
     lines = [rule(table.title, table.note, width, focus=focus)]
     if heads and table.rows:
         lines.append(heads_line(table, width))
@@ -194,7 +198,9 @@ def pair(label: str, value: Cell, width: int, *, indent: int = 0) -> Line:
 
 
 def stack(*groups: Iterable[Line], gap: bool = True) -> list[Line]:
-    """Groups of lines under each other, one blank row between them when ``gap``; empty groups take no room."""
+    """Groups of lines under each other, one blank row between them when ``gap``; empty groups take no
+    room.
+    """
     result: list[Line] = []
     for group in groups:
         lines = list(group)

@@ -12,7 +12,8 @@ _RIGHT = (0x80, 0x20, 0x10, 0x08)
 def sparkline(values: Sequence[float], width: int) -> str:
     """``values`` (oldest first) as ``width`` braille cells; a value that is not finite leaves a gap.
 
-    The series is reduced to two points a cell by taking the last value of each part, so that a step stays a step.
+    The series is reduced to two points a cell by taking the last value of each part, so that a step stays
+    a step.
     """
     if not values:
         return " " * width

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from tradingai.engine.core.errors import ArtifactError, TradingAIError
 from tradingai.engine.core.jsonio import dumps
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
+FREE_SPACE: Final = "Free space on that disk and run the same command again; what was finished is kept."
+_NO_ROOM_BYTES: Final = 1_000_000
 
 
 def make_directory(path: Path) -> Path:
@@ -35,14 +38,26 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def disk_is_full(path: Path) -> bool:
+    """Whether less than a megabyte is free where ``path`` lies: what a failed write there means then."""
+    folder = next(folder for folder in (path, *path.parents) if folder.exists())
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize < _NO_ROOM_BYTES
+
+
 def storage_error(error: OSError, path: Path) -> TradingAIError:
-    """An OSError from writing ``path`` as an error that names the file and the remedy."""
+    """An OSError from writing ``path`` as an error that names the file and the remedy.
+
+    One without a number (numpy's, for a write that was cut short) is explained by a full disk.
+    """
+    number = error.errno or (errno.ENOSPC if disk_is_full(path) else 0)
     remedy = {
-        28: "Free space on that disk and run the same command again; what was finished is kept.",
-        30: "The disk is read-only: choose another --home.",
-        13: "Give this user write permission there, or choose another --home.",
-    }.get(error.errno or 0, "Check the disk and run the same command again; what was finished is kept.")
-    return TradingAIError(f"cannot write {path}: {error.strerror or error}", remedy=remedy)
+        errno.ENOSPC: FREE_SPACE,
+        errno.EROFS: "The disk is read-only: choose another --home.",
+        errno.EACCES: "Give this user write permission there, or choose another --home.",
+    }.get(number, "Check the disk and run the same command again; what was finished is kept.")
+    reason = error.strerror or (os.strerror(number) if number else str(error))
+    return TradingAIError(f"cannot write {path}: {reason}", remedy=remedy)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any, Final, Literal
 
+from tradingai.engine.core.backtest import BacktestResult
 from tradingai.engine.core.jsonio import digest, parse_iso, plain
 
 GateId = Literal["accuracy", "calibration", "leakage", "significance", "sample"]
@@ -13,7 +14,7 @@ GATE_IDS: Final[tuple[GateId, ...]] = ("accuracy", "calibration", "leakage", "si
 
 Unit = Literal["fraction", "count", "checks"]
 
-REPORT_SCHEMA: Final = 1
+REPORT_SCHEMA: Final = 2
 """Version of the evaluation's definitions: a change of any formula raises it, and work done is done again."""
 
 _TIME_KEYS: Final = ("times", "certificate_sha256")
@@ -194,8 +195,9 @@ class EvaluationReport:
     """Hashes and ranges from which everything here can be computed again."""
     thresholds: dict[str, float]
     gates: tuple[GateResult, ...] = ()
-    backtest: None = None
-    backtest_reason: str = "the backtest through the live decision code is not part of this version"
+    backtest: BacktestResult | None = None
+    backtest_reason: str = "no backtest was made"
+    """Why there is none; empty when there is one."""
     evaluated_at: datetime | None = None
     seconds: float = 0.0
 
@@ -248,7 +250,7 @@ class EvaluationReport:
                 "alpha": self.alpha,
                 "gates": [_as_dict(item) for item in self.gates],
                 "passed": self.passed,
-                "backtest": self.backtest,
+                "backtest": None if self.backtest is None else self.backtest.as_json(),
                 "backtest_reason": self.backtest_reason,
                 "thresholds": self.thresholds,
                 "inputs": self.inputs,
@@ -280,6 +282,7 @@ class EvaluationReport:
             oracle=None if document["oracle"] is None else OracleLine(**document["oracle"]),
             leakage=tuple(_check(item, seconds) for item in document["leakage"]),
             gates=tuple(GateResult(**item) for item in document["gates"]),
+            backtest=None if document["backtest"] is None else BacktestResult.from_json(document["backtest"]),
             evaluated_at=_time(document["times"]["evaluated_at"]),
             seconds=document["times"]["seconds"],
         )
@@ -287,7 +290,7 @@ class EvaluationReport:
 
 _PLAIN_FIELDS: Final = (
     "model", "version", "symbol", "market", "synthetic", "exploratory", "days", "n", "accuracy", "log_loss",
-    "brier", "ece", "tier_mae", "attempt", "alpha", "inputs", "thresholds", "backtest", "backtest_reason",
+    "brier", "ece", "tier_mae", "attempt", "alpha", "inputs", "thresholds", "backtest_reason",
 )  # fmt: skip
 
 

@@ -23,9 +23,12 @@ from tradingai.engine.core.symbols import PIPELINE_SYMBOLS, Market
 
 
 class SettingGroup(BaseModel):
-    """Base of the groups: frozen, and no infinities or NaN for numbers."""
+    """Base of the groups: frozen, and no infinities or NaN for numbers.
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    Only :class:`tradingai.engine.core.settings.Settings`, which joins them, is ever built.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class CoreSettings(SettingGroup):

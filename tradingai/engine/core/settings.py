@@ -5,7 +5,6 @@ A variable of the environment wins over the same name in ``.env``; an empty valu
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -196,6 +195,8 @@ def _near_misses(bindings: Iterable[Binding], path: Path) -> Iterator[str]:
     for binding in bindings:
         name = (binding.key or "").upper()
         if name and name not in known:
+            import difflib
+
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
             if close:
                 yield f"{binding.key} in {path} is no setting; did you mean {close[0]}?"

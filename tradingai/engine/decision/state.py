@@ -30,6 +30,11 @@ class DeskConfig:
     risk: RiskConfig = field(default_factory=RiskConfig)
     costs: ExecutionCosts = field(default_factory=ExecutionCosts)
 
+    def as_json(self) -> dict[str, Any]:
+        """Every number with JSON leaves; floats come back bit for bit."""
+        document: dict[str, Any] = plain(asdict(self))
+        return document
+
 
 @dataclass(frozen=True, slots=True)
 class TierMemory:
@@ -77,6 +82,24 @@ def desk_from_json(document: Mapping[str, Any]) -> DeskState:
             f"the stored account cannot be read: {place}: {first['msg']} ({error.error_count()} faults)",
             remedy="Restore the database from a backup, or open a fresh account with `tradingai ftmo reset`.",
         ) from error
+
+
+def config_from_json(document: Mapping[str, Any]) -> DeskConfig:
+    """The inverse of :meth:`DeskConfig.as_json`. Raises StoreError for anything else."""
+    try:
+        return _config_adapter().validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise StoreError(
+            f"stored numbers of a run cannot be read: {place}: {first['msg']}",
+            remedy="Use the version of tradingai that wrote them.",
+        ) from error
+
+
+@cache
+def _config_adapter() -> TypeAdapter[DeskConfig]:
+    return TypeAdapter(DeskConfig)
 
 
 @cache

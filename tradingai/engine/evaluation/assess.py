@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradingai.engine.core.backtest import BacktestResult
 from tradingai.engine.core.candles import us_to_datetime
 from tradingai.engine.core.report import (
     BaselineResult,
@@ -77,6 +78,7 @@ class Assessment:
     thresholds: Thresholds
     leakage: tuple[CheckResult, ...]
     oracle: OracleLine | None
+    backtest: BacktestResult | None = None
     evaluated_at: datetime | None = None
     seconds: float = 0.0
 
@@ -97,6 +99,8 @@ class Assessment:
             alpha=alpha,
             inputs=self.subject.inputs,
             thresholds=self.thresholds.as_json(),
+            backtest=self.backtest,
+            backtest_reason="" if self.backtest else "no backtest was made",
             evaluated_at=self.evaluated_at,
             seconds=self.seconds,
             **measured,
@@ -118,7 +122,9 @@ def assess(
     oracle = None
     if bars.expected_return is not None and len(scored.ts):
         oracle = metrics.oracle_line(scored, bars.expected_return[bars.labels >= 0])
-    return Assessment(subject, bars, scored, thresholds, tuple(leakage), oracle, evaluated_at, seconds)
+    return Assessment(
+        subject, bars, scored, thresholds, tuple(leakage), oracle, evaluated_at=evaluated_at, seconds=seconds
+    )
 
 
 def _measure(scored: metrics.Scored, bars: JudgedBars, threshold: float, alpha: float) -> dict[str, Any]:

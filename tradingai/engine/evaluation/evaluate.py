@@ -26,14 +26,15 @@ from tradingai.engine.core.ledger import Candidate
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import REPORT_SCHEMA, EvaluationReport
 from tradingai.engine.core.reporting import Progress, Reporter
-from tradingai.engine.core.symbols import HORIZON_MINUTES
+from tradingai.engine.core.symbols import HORIZON_MINUTES, MINUTE_US
 from tradingai.engine.datasets.dataset import Dataset, load_dataset
 from tradingai.engine.evaluation.assess import Assessment, JudgedBars, Subject, assess
+from tradingai.engine.evaluation.backtest import BacktestPlan, TestRange, backtest
 from tradingai.engine.evaluation.baselines import majority_up
 from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, Examined, run_battery
 from tradingai.engine.evaluation.leakage.causality import Market
 from tradingai.engine.evaluation.leakage.pipeline import Pipeline
-from tradingai.engine.features.registry import feature_set
+from tradingai.engine.features.registry import ATR_RATIO, feature_set
 from tradingai.engine.gates import LEAKAGE_CHECKS, Thresholds
 from tradingai.engine.models.artifact import ModelArtifact, best_path, check_features, load_artifact
 from tradingai.engine.models.device import choose_compute, reproducible
@@ -76,25 +77,29 @@ def evaluate_model(
     reporter: Reporter,
     *,
     clock: Clock,
+    plan: BacktestPlan | None = None,
     fresh: bool = False,
     why: str = "",
 ) -> Evaluated:
     """Evaluate ``target``, a model id or a checkpoint's path, record it and write its report file.
+
+    ``plan`` says by which numbers the test range is traded; None takes the defaults.
 
     Done already, it says so (JobSkipped) and returns the recorded report; ``fresh`` does it again all the
     same. Raises MissingError without model, candles or features, ArtifactError for damaged files and for a
     model that was trained on other data than is stored, InterruptedRunError at a safe point.
     """
     started = clock.monotonic()
+    plan = plan or BacktestPlan()
     loaded = _load(paths, artifact_path(paths, target))
-    candidate = loaded.candidate(thresholds)
+    candidate = loaded.candidate(thresholds, plan)
     done = None if fresh else ledger.recall(candidate)
     if done is not None:
         _write_report(paths, done)
         reason = f"{done.model} {done.version} stands: evaluated on the same data with the same thresholds"
         reporter.emit(JobSkipped(job_id="", kind="evaluate", target=done.model, reason=reason))
         return Evaluated(done, skipped=True, reason=reason)
-    assessment = _assess(paths, loaded, thresholds, reporter, clock)
+    assessment = _assess(paths, loaded, thresholds, plan, reporter, clock)
     seconds = clock.monotonic() - started
     assessment = replace(assessment, evaluated_at=clock.now(), seconds=seconds)
     report = ledger.record(candidate, assessment.report, why=why)
@@ -111,7 +116,8 @@ def recompute_certificate(
     Raises MissingError or ArtifactError when the data it was evaluated on are not stored any more.
     """
     loaded = _load(paths, artifact, expect_sha256=report.inputs["artifact_sha256"])
-    assessment = _assess(paths, loaded, Thresholds(**report.thresholds), reporter, clock)
+    plan = BacktestPlan.from_json(report.inputs["backtest"])
+    assessment = _assess(paths, loaded, Thresholds(**report.thresholds), plan, reporter, clock)
     return differences(report, assessment.report(report.attempt, report.version))
 
 
@@ -156,13 +162,14 @@ class _Loaded:
             hasher.update(np.ascontiguousarray(column).data)
         return hasher.hexdigest()
 
-    def candidate(self, thresholds: Thresholds) -> Candidate:
+    def candidate(self, thresholds: Thresholds, plan: BacktestPlan) -> Candidate:
         """What the ledger has to know before it can count the attempt."""
         key = {
             "artifact": self.artifact.sha256,
             "inputs": self.data.inputs_sha256,
             "peers": self.data.features.peers,
             "thresholds": thresholds.as_json(),
+            "backtest": plan.as_json(),
             "definitions": [REPORT_SCHEMA, BATTERY_VERSION],
         }
         return Candidate(
@@ -191,25 +198,49 @@ def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Lo
 
 
 def _assess(
-    paths: HomePaths, loaded: _Loaded, thresholds: Thresholds, reporter: Reporter, clock: Clock
+    paths: HomePaths,
+    loaded: _Loaded,
+    thresholds: Thresholds,
+    plan: BacktestPlan,
+    reporter: Reporter,
+    clock: Clock,
 ) -> Assessment:
-    """Everything but the attempt: probabilities on the test range, the battery, the scores."""
+    """Everything but the attempt: probabilities on the test range, backtest, battery, scores."""
     artifact, data = loaded.artifact, loaded.data
     test_sha256 = loaded.test_sha256
     rng = np.random.default_rng(int(digest([artifact.sha256, test_sha256, BATTERY_VERSION])[:16], 16))
     with reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
         reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
         examined = _examined(paths, loaded)
+        reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "backtest"}))
+        traded = backtest(plan, test_range(loaded.data, loaded.own, examined), reporter)
         leakage = run_battery(examined, rng, reporter, clock)
     subject = Subject(
         model=artifact.model,
         symbol=data.symbol,
         market=data.features.market,
         synthetic=data.features.synthetic,
-        inputs=_inputs(loaded, test_sha256, examined.probability),
+        inputs={**_inputs(loaded, test_sha256, examined.probability), "backtest": plan.as_json()},
     )
     bars = _judged(paths, loaded, examined.probability)
-    return assess(subject, bars, thresholds, leakage)
+    return replace(assess(subject, bars, thresholds, leakage), backtest=traded)
+
+
+def test_range(data: Dataset, own: Candles, examined: Examined) -> TestRange:
+    """What the backtest goes through."""
+    market, test = examined.market, data.split.test
+    column = data.features.names.index(ATR_RATIO)
+    return TestRange(
+        model=examined.artifact.model,
+        symbol=data.symbol,
+        candles=own,
+        real=~market.filled[data.symbol],
+        peers_real=tuple(~_filled_beside(own, market, peer) for peer in data.features.peers),
+        lo=test.lo,
+        hi=test.hi,
+        probability=examined.probability,
+        atr_ratio=np.array(data.values[test.slice, column]),
+    )
 
 
 def _examined(paths: HomePaths, loaded: _Loaded) -> Examined:
@@ -225,6 +256,12 @@ def _examined(paths: HomePaths, loaded: _Loaded) -> Examined:
         rows=test.indices(),
         probability=artifact.calibrator.probability(logits),
     )
+
+
+def _filled_beside(own: Candles, market: Market, peer: str) -> npt.NDArray[np.bool_]:
+    """Which of a peer's minutes were filled, on the rows of ``own``."""
+    first = int(own.ts[0] - market.candles[peer].ts[0]) // MINUTE_US
+    return market.filled[peer][first : first + len(own)]
 
 
 def _judged(paths: HomePaths, loaded: _Loaded, probability: Floats) -> JudgedBars:

@@ -21,6 +21,10 @@ FEATURES: Final[tuple[Feature, ...]] = (
 """What every coin has; lead-lag features come with its peers."""
 
 
+ATR_RATIO: Final = "atr_14_ratio"
+"""The feature that gives the paper account its ATR(14), as a share of the close."""
+
+
 @cache
 def feature_set(symbol: str, peers: tuple[str, ...] = ()) -> FeatureSet:
     """The features of ``symbol``: :data:`FEATURES`, then the lead-lag features of each peer by name.

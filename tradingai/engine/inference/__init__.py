@@ -1,1 +1,1 @@
-"""Promoted models at work: carried state, calibrated probabilities, the ensemble."""
+"""Promoted models on candles as they close: carried state, calibrated probabilities, one ensemble a coin."""

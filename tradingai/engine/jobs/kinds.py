@@ -147,9 +147,12 @@ def _train_lstm(
 def _evaluate(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
 ) -> dict[str, Any]:
+    from tradingai.engine.decision.configure import desk_config
+    from tradingai.engine.evaluation.backtest import BacktestPlan
     from tradingai.engine.evaluation.evaluate import evaluate_model
     from tradingai.engine.gates import MAX_CALIBRATION_ERROR, MIN_ACCURACY, Thresholds
     from tradingai.engine.registry.registry import Registry
+    from tradingai.engine.store.execution_metrics import read_execution_metrics
 
     accuracy, error = params["min_accuracy"], params["max_calibration_error"]
     thresholds = Thresholds(
@@ -160,7 +163,8 @@ def _evaluate(
     clock = RealClock()
     witness = _Witness(reporter)
     registry = Registry(paths, clock, who="engine, evaluation")
-    evaluated = evaluate_model(paths, params["model"], thresholds, registry, witness, clock=clock)
+    plan = BacktestPlan(desk_config(settings, read_execution_metrics(paths)), settings.scan_interval_s)
+    evaluated = evaluate_model(paths, params["model"], thresholds, registry, witness, clock=clock, plan=plan)
     report = evaluated.report
     verdict = "every gate passed" if report.passed else "refused"
     return witness.result(

@@ -9,8 +9,10 @@ processes without torch.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,7 +35,7 @@ from tradingai.engine.store.manifests import FeatureManifest
 
 SCHEMA_VERSION: Final = 1
 _FORMAT: Final = "tradingai-model"
-LOAD_ERRORS: Final = (
+_LOAD_ERRORS: Final = (
     OSError, RuntimeError, ValueError, KeyError, IndexError, EOFError, TypeError, AttributeError,
     pickle.UnpicklingError,
 )  # fmt: skip
@@ -138,7 +140,7 @@ def save_artifact(path: Path, artifact: ModelArtifact) -> str:
         "document": canonical(artifact.document).decode(), "notes": dumps(artifact.notes),
         "tensors": {name: tensor.detach().cpu() for name, tensor in artifact.tensors.items()},
     }  # fmt: skip
-    write_atomic(path, lambda stream: torch.save(payload, stream))
+    write_payload(path, payload)
     write_card(path, artifact)
     return artifact.sha256
 
@@ -156,14 +158,18 @@ def load_artifact(path: Path, expect_sha256: str | None = None) -> ModelArtifact
     Raises MissingError when there is no file, ArtifactError when it is damaged, of another schema, or not the
     one whose hash was expected.
     """
-    payload = _read_payload(path)
+    model = path.stem.removesuffix("_best")
+    try:
+        payload = read_payload(path, _FORMAT, _again(model))
+    except FileNotFoundError:
+        raise MissingError(f"there is no model at {path}", remedy=_train(model, "Train it")) from None
     version = payload.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"{path} has schema version {version}, this version reads {SCHEMA_VERSION}",
-            remedy=f"{_again(path.stem.removesuffix('_best'))} Or use the version of tradingai that made it.",
+            remedy=f"{_again(model)} Or use the version of tradingai that made it.",
         )
-    artifact = _parsed(payload, path)
+    artifact = _parsed(payload, path, _again(model))
     if artifact.sha256 != payload["sha256"]:
         raise ArtifactError(
             f"{path} was changed: its contents hash to {artifact.sha256[:8]}, not {payload['sha256'][:8]}",
@@ -223,24 +229,37 @@ def _train(model: str, what: str, option: str = "") -> str:
     return f"{what}: `tradingai train {command}{option}`."
 
 
-def _read_payload(path: Path) -> dict[str, Any]:
-    model = path.stem.removesuffix("_best")
+def write_payload(path: Path, payload: Mapping[str, Any]) -> None:
+    """Publish what :func:`read_payload` reads, in one step. Raises TradingAIError for a full disk.
+
+    It is made in memory first: writing to a file itself, torch would hide why the disk refused.
+    """
+    made = io.BytesIO()
+    torch.save(dict(payload), made)
+    write_atomic(path, lambda stream: stream.write(made.getbuffer()))
+
+
+def read_payload(path: Path, expected_format: str, remedy: str) -> dict[str, Any]:
+    """The dictionary of plain values and tensors in ``path``; nothing in the file is ever executed.
+
+    Raises FileNotFoundError when there is none, ArtifactError with ``remedy`` when it is damaged or of
+    another format.
+    """
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's guesses about a damaged file: the error below tells
+            payload = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        command = (
-            f"`tradingai train lstm --coin {model.removeprefix('lstm_')}`" if "lstm_" in model else "train it"
-        )
-        raise MissingError(f"there is no model at {path}", remedy=f"Train it: {command}.") from None
-    except LOAD_ERRORS as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(f"{path} is damaged ({reason})", remedy=_again(model)) from error
-    if not isinstance(payload, dict) or payload.get("format") != _FORMAT:
-        raise ArtifactError(f"{path} is no model of this project", remedy=_again(model))
+        raise
+    except _LOAD_ERRORS as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ArtifactError(f"{path} is damaged ({reason})", remedy=remedy) from error
+    if not isinstance(payload, dict) or payload.get("format") != expected_format:
+        raise ArtifactError(f"{path} is damaged: it is no {expected_format}", remedy=remedy)
     return payload
 
 
-def _parsed(payload: Mapping[str, Any], path: Path) -> ModelArtifact:
+def _parsed(payload: Mapping[str, Any], path: Path, remedy: str) -> ModelArtifact:
     try:
         document = json.loads(payload["document"])
         return ModelArtifact(
@@ -263,6 +282,4 @@ def _parsed(payload: Mapping[str, Any], path: Path) -> ModelArtifact:
             notes=json.loads(payload["notes"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"{path} is damaged: {type(error).__name__} {error}", remedy="Train the model again."
-        ) from error
+        raise ArtifactError(f"{path} is damaged: {type(error).__name__} {error}", remedy=remedy) from error

@@ -61,7 +61,8 @@ class LstmNetwork(nn.Module):
 
 def build_lstm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LstmNetwork:
     """The network of stored weights, in evaluation mode. Raises ArtifactError when they do not fit."""
-    network = LstmNetwork(LstmConfig.from_dict(config))
+    with torch.random.fork_rng(devices=[]):  # random first weights are overwritten: draw them from a copy
+        network = LstmNetwork(LstmConfig.from_dict(config))
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:

@@ -120,7 +120,7 @@ def predict_rows(artifact: ModelArtifact, values: Features, lo: int, hi: int, fi
 
 
 def _finite(logits: Floats, lo: int) -> Floats:
-    known = np.isfinite(logits).reshape(len(logits), -1).all(axis=1)
+    known = np.isfinite(logits)
     if not known.all():
-        raise DataError(f"features at or near row {lo + int(np.argmin(known))} are not finite")
+        raise DataError(f"features at or near row {lo + int(np.argwhere(~known)[0].sum())} are not finite")
     return logits

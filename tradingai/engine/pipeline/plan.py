@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -17,8 +18,10 @@ MODEL_KINDS: Final = ("lstm",)
 """What ``--models`` may name."""
 STEPS_PER_COIN: Final = 4
 """Candles, features, training, evaluation."""
+REPLAY_HOURS: Final = 72.0
+"""How much of the scan loop a pipeline ends with."""
 
-Promotion = Literal["promoted", "live", "refused", "held"]
+Promotion = Literal["promoted", "live", "refused", "held", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class PipelineResult:
 
     request: PipelineRequest
     models: tuple[ModelOutcome, ...]
+    replay: Mapping[str, Any]
+    """The document of ``replay --json``: the scan loop over the last hours of the candles."""
     steps: int
     skipped: int
     """Steps that found their work done."""
@@ -110,12 +115,23 @@ class PipelineResult:
                 "symbols": request.symbols,
                 "models": [outcome.as_json() for outcome in self.models],
                 "passed": self.passed,
+                "replay": self.replay,
                 "steps": self.steps,
                 "skipped": self.skipped,
                 "seconds": self.seconds,
             }
         )
         return document
+
+
+def check_provider(provider: str) -> None:
+    """Raise UsageError for a DATA_PROVIDER whose candles the pipeline cannot make."""
+    if provider != "synthetic":
+        raise UsageError(
+            f"DATA_PROVIDER={provider}, but the pipeline makes synthetic candles and no others",
+            remedy="Set DATA_PROVIDER=synthetic. Candles of your own go through `tradingai data import`, "
+            "`features build`, `train lstm` and `evaluate`.",
+        )
 
 
 def parse_workload(text: str) -> Workload:

@@ -7,16 +7,17 @@ touched since, gets the answer from here. Anything but a full match means only t
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import tradingai
+from tradingai.engine.core.code import code_sha256
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.files import read_json, write_json
 from tradingai.engine.core.jsonio import plain
+from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.settings import Settings
@@ -29,30 +30,40 @@ _DECIDING: Final = ("torch", "numpy", "polars", "scipy")
 """Packages whose version may change a value."""
 
 
-def write_receipt(
-    paths: HomePaths, request: PipelineRequest, settings: Settings, reports: tuple[EvaluationReport, ...]
-) -> None:
-    """Note that ``request`` was carried out with these ``reports``."""
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a request came to."""
+
+    reports: tuple[EvaluationReport, ...]
+    replay: Mapping[str, Any]
+
+
+def write_receipt(paths: HomePaths, request: PipelineRequest, settings: Settings, receipt: Receipt) -> None:
+    """Note that ``request`` was carried out and what it came to."""
     document = {
         **_question(request, settings),
         "files": _files(paths, request),
-        "versions": {report.model: report.version for report in reports},
+        "live": _live(paths),
+        "versions": {report.model: report.version for report in receipt.reports},
+        "replay": receipt.replay,
     }
     write_json(paths.reports / NAME, document)
 
 
 def recall(
     paths: HomePaths, request: PipelineRequest, settings: Settings, registry: Registry
-) -> tuple[EvaluationReport, ...] | None:
-    """The reports of exactly this request when nothing has changed since, else None."""
+) -> Receipt | None:
+    """What exactly this request came to when nothing has changed since, else None."""
     try:
         document = read_json(paths.reports / NAME)
         question = plain(_question(request, settings))
         if {name: document.get(name) for name in question} != question:
             return None
-        if document["files"] != plain(_files(paths, request)):
+        if document["files"] != plain(_files(paths, request)) or document["live"] != _live(paths):
             return None
-        return tuple(registry.certificate(model, document["versions"][model]) for model in request.models)
+        versions, replay = document["versions"], dict(document["replay"])
+        reports = tuple(registry.certificate(model, versions[model]) for model in request.models)
+        return Receipt(reports, replay)
     except (TradingAIError, OSError, AttributeError, KeyError, TypeError):
         return None
 
@@ -67,21 +78,15 @@ def _question(request: PipelineRequest, settings: Settings) -> dict[str, Any]:
         "symbols": request.symbols,
         "epochs": request.epochs,
         "threads": settings.job_threads,
-        "confidence_threshold": settings.confidence_threshold,
+        "settings": settings.settings_hash(),
         "packages": {name: version(name) for name in _DECIDING},
         "code_sha256": code_sha256(),
     }
 
 
-def code_sha256() -> str:
-    """Hash of every source file of the engine."""
-    root = Path(tradingai.__file__).parent / "engine"
-    hasher = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        content = file.read_bytes()
-        hasher.update(f"{file.relative_to(root)} {len(content)}\n".encode())
-        hasher.update(content)
-    return hasher.hexdigest()
+def _live(paths: HomePaths) -> dict[str, str]:
+    """Which version of each model is live."""
+    return {model: entry.version for model, entry in read_ledger(paths.ledger).live().items()}
 
 
 def _files(paths: HomePaths, request: PipelineRequest) -> dict[str, list[int]]:

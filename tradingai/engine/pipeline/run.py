@@ -1,4 +1,4 @@
-"""The pipeline: candles, features, training, evaluation and gates, promotion; as jobs of an engine.
+"""The pipeline: candles, features, training, evaluation and gates, promotion, a replay; as jobs of an engine.
 
 Every step asks its job, and the job finds out whether its inputs have changed. Candles of all coins come
 before features (a coin's features look at the others), then each coin goes on by itself. Whoever is killed
@@ -19,6 +19,7 @@ from tradingai.engine.core.commands import (
     GenerateCandles,
     JobCommand,
     Promote,
+    Replay,
     StartTraining,
 )
 from tradingai.engine.core.errors import InterruptedRunError
@@ -29,8 +30,14 @@ from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.jobs.spec import JobResult, OnUpdate
-from tradingai.engine.pipeline.plan import STEPS_PER_COIN, ModelOutcome, PipelineRequest, PipelineResult
-from tradingai.engine.pipeline.receipt import recall, write_receipt
+from tradingai.engine.pipeline.plan import (
+    REPLAY_HOURS,
+    STEPS_PER_COIN,
+    ModelOutcome,
+    PipelineRequest,
+    PipelineResult,
+)
+from tradingai.engine.pipeline.receipt import Receipt, recall, write_receipt
 from tradingai.engine.registry.registry import Registry
 
 T = TypeVar("T")
@@ -87,15 +94,17 @@ class Pipeline:
         )
         with lock:
             registry = Registry(self._paths, self._clock, who="engine, pipeline")
-            reports = await asyncio.to_thread(recall, self._paths, request, self._settings, registry)
-            if reports is not None:
-                models = [await self._promote(report, request.why) for report in reports]
-                steps = skipped = STEPS_PER_COIN * len(request.symbols)
+            done = await asyncio.to_thread(recall, self._paths, request, self._settings, registry)
+            if done is not None:
+                models, replay = [self._standing(report) for report in done.reports], done.replay
+                steps = skipped = STEPS_PER_COIN * len(request.symbols) + 1
             else:
                 models = list(await self._all_steps(request))
+                replay = await self._replay()
                 steps, skipped = len(self._results), sum(result.skipped for result in self._results)
-                write_receipt(self._paths, request, self._settings, tuple(item.report for item in models))
-        return PipelineResult(request, tuple(models), steps, skipped, self._clock.monotonic() - begun)
+                left = Receipt(tuple(item.report for item in models), replay)
+                await asyncio.to_thread(write_receipt, self._paths, request, self._settings, left)
+        return PipelineResult(request, tuple(models), replay, steps, skipped, self._clock.monotonic() - begun)
 
     async def _all_steps(self, request: PipelineRequest) -> Sequence[ModelOutcome]:
         await _together(self._candles(request, symbol) for symbol in request.symbols)
@@ -132,8 +141,23 @@ class Pipeline:
         report = EvaluationReport.from_json(result.result["report"])
         return await self._promote(report, request.why)
 
+    async def _replay(self) -> Mapping[str, Any]:
+        """The scan loop over the newest stored candles, with whatever is live now."""
+        command = Replay(**self._engine.issue(), hours=REPLAY_HOURS, reuse=True)
+        document: Mapping[str, Any] = (await self._job(command)).result["replay"]
+        return document
+
     async def _promote(self, report: EvaluationReport, why: str) -> ModelOutcome:
         """Make a version that passed live, unless it is, or an operator has taken it back."""
+        standing = self._standing(report)
+        if standing.promotion != "waiting":
+            return standing
+        model, version = report.model, report.version
+        await self._engine.execute(Promote(**self._engine.issue(), model=model, version=version, why=why))
+        return ModelOutcome(report, "promoted", f"{version} is live")
+
+    def _standing(self, report: EvaluationReport) -> ModelOutcome:
+        """Where a version stands before anything is done: ``waiting`` when it may be promoted."""
         model, version = report.model, report.version
         if not report.promotable:
             refused = ", ".join(gate.id for gate in report.gates if not gate.passed)
@@ -148,8 +172,7 @@ class Pipeline:
                 f"`tradingai models promote {model} --version {version}` makes it live again"
             )
             return ModelOutcome(report, "held", detail)
-        await self._engine.execute(Promote(**self._engine.issue(), model=model, version=version, why=why))
-        return ModelOutcome(report, "promoted", f"{version} is live")
+        return ModelOutcome(report, "waiting", f"{version} passed and is not live")
 
     async def _job(self, command: JobCommand) -> JobResult:
         self._check_stop()

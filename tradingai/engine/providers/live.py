@@ -9,13 +9,14 @@ from typing import Protocol
 
 import numpy as np
 
-from tradingai.engine.core.candles import Candles, datetime_to_us
+from tradingai.engine.core.candles import Candles, datetime_to_us, us_to_datetime
 from tradingai.engine.core.errors import UsageError
-from tradingai.engine.core.jsonio import parse_iso
+from tradingai.engine.core.jsonio import iso_z, parse_iso
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import MINUTE_US, parse_market
 from tradingai.engine.providers.synthetic.coins import GENERATOR_VERSION, coin_of
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
+from tradingai.engine.store.candle_files import DatasetIdentity
 from tradingai.engine.store.manifests import DatasetManifest
 
 NO_CANDLES = Candles(np.zeros(0, dtype=np.int64), *(np.zeros(0) for _ in range(5)))
@@ -28,6 +29,11 @@ class LiveFeed(Protocol):
     @property
     def identity(self) -> str:
         """What the values depend on: two feeds of the same identity give the same candles."""
+        ...
+
+    @property
+    def origin(self) -> DatasetIdentity:
+        """Where the candles come from, as a dataset's manifest says it."""
         ...
 
     async def closed(self, symbol: str, after_us: int, until_us: int) -> Candles:
@@ -56,6 +62,16 @@ class SyntheticFeed:
         market = self._market
         drift = "" if market.drift_at is None else f" drift at minute {market.drift_at}"
         return f"synthetic {market.market} seed {market.seed}{drift} generator {GENERATOR_VERSION}"
+
+    @property
+    def origin(self) -> DatasetIdentity:
+        """As for stored candles of this market."""
+        drift_at = self._market.drift_at
+        parameters = {
+            "generator_version": GENERATOR_VERSION,
+            "drift_at": None if drift_at is None else iso_z(us_to_datetime(drift_at * MINUTE_US)),
+        }
+        return DatasetIdentity("synthetic", self._market.market, self._market.seed, parameters)
 
     async def closed(self, symbol: str, after_us: int, until_us: int) -> Candles:
         """As :meth:`LiveFeed.closed`. Raises UsageError for a coin or a time the market does not have."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.ledger import Ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
@@ -29,6 +30,8 @@ from tradingai.engine.queries.data_views import (
     read_feature_columns,
 )
 from tradingai.engine.queries.job_views import event_view, job_view
+from tradingai.engine.queries.live_views import read_live
+from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
 from tradingai.engine.queries.phases import Facts, phases
@@ -42,13 +45,11 @@ from tradingai.engine.queries.snapshot import (
     FeatureView,
     HeaderView,
     Interest,
-    LedgerView,
-    Problem,
+    LiveView,
 )
 from tradingai.engine.queries.status import kill_switch, threshold
 from tradingai.engine.queries.system import SystemReader, resident_bytes
 from tradingai.engine.store.control_rows import ControlRow, control_row
-from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.job_rows import SELECT_JOBS, JobRow, job_row
 from tradingai.engine.store.manifests import (
     MANIFEST_NAME,
@@ -82,6 +83,7 @@ class _Rows:
     jobs: list[JobRow]
     controls: dict[str, ControlRow] | None
     events: EventsView
+    live: LiveView | None = None
     problem: Problem | None = None
 
 
@@ -126,7 +128,12 @@ class SnapshotReader:
         datasets = tuple(dataset_view(self._paths, candles[name]) for name in _in_order(candles, coins))
         hashes = {name: manifest.sha256 for name, manifest in candles.items()}
         builds = tuple(build_view(matrices[name], hashes, jobs) for name in _in_order(matrices, coins))
-        runs = self._models.runs(models, jobs, ledger)
+        begun = {
+            event.job_id: str(event.fields["run"])
+            for event in rows.events.rows
+            if event.type == "TrainingStarted" and event.job_id
+        }
+        runs = self._models.runs(models, jobs, ledger, begun)
         artifacts = {model: str(card["sha256"]) for model, card in cards.items()}
         states = phases(
             Facts(
@@ -161,6 +168,7 @@ class SnapshotReader:
             evaluations=evaluations,
             ledger=self._ledger_view(ledger),
             events=rows.events,
+            live=rows.live,
             system=self._system.read(self._clock.monotonic() - self._started),
         )
 
@@ -208,25 +216,48 @@ class SnapshotReader:
     # -- the store
 
     def _store(self) -> _Rows:
-        if not is_database(self._database):
-            return _Rows([], {}, EventsView())
         try:
+            if not self._has_database():
+                return _Rows([], {}, EventsView())
             with reading(self._database, timeout_s=STORE_PATIENCE_S) as connection:
                 jobs = connection.execute(
                     f"{SELECT_JOBS} ORDER BY created_at DESC, job_id DESC LIMIT {JOBS_SHOWN}"
                 ).fetchall()
                 controls = connection.execute("SELECT * FROM controls").fetchall()
                 self._last_events = self._events(connection)
+                live = live_view(connection, self._clock.now())
         except TradingAIError as error:
-            return _Rows([], None, self._last_events, Problem(error.message, error.remedy))
+            problem = Problem(error.message, error.remedy)
+            return _Rows([], None, self._last_events, problem=problem)
         found = {row["name"]: control_row(row) for row in controls}
-        return _Rows([job_row(row) for row in jobs], found, self._last_events)
+        return _Rows([job_row(row) for row in jobs], found, self._last_events, live)
+
+    def live(self) -> LiveView | None:
+        """The live run alone: what is asked for every second while an engine scans elsewhere."""
+        try:
+            if not self._has_database():
+                return None
+            with reading(self._database, timeout_s=STORE_PATIENCE_S) as connection:
+                return live_view(connection, self._clock.now())
+        except TradingAIError:
+            return None
+
+    def _has_database(self) -> bool:
+        """Whether there is something to read. Only asked of the file system: this process has the database
+        open, and opening and closing the file beside SQLite would drop its locks (POSIX locks belong to
+        the process).
+        """
+        try:
+            return self._database.stat().st_size > 0
+        except OSError:
+            return False
 
     def _events(self, connection: sqlite3.Connection) -> EventsView:
         """The newest page, and how many there were since midnight UTC; only new rows are parsed."""
         last = self._last_events.rows[-1].seq if self._last_events.rows else 0
         fresh = connection.execute(
-            "SELECT seq, ts, type, level, payload FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?",
+            "SELECT seq, ts, type, level, job_id, payload FROM events WHERE seq > ?"
+            " ORDER BY seq DESC LIMIT ?",
             (last, EVENTS_SHOWN),
         ).fetchall()
         midnight = self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -288,13 +319,48 @@ class SnapshotReader:
         return LedgerView(view.entries, view.problem, self.verified_at)
 
 
+def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
+    """The newest live run, or None where the loop never ran."""
+    document = read_live(connection, now)
+    if document["run"] is None:
+        return None
+    beat, scan = document["heartbeat"] or {}, document["last_scan"] or {}
+    newest = connection.execute(
+        "SELECT max(ts_us) FROM live_candles WHERE run_id = ?", (document["run"],)
+    ).fetchone()[0]
+    closed = None if newest is None else datetime.fromtimestamp(newest / 1_000_000 + 60, UTC)
+    return LiveView(
+        run=str(document["run"]),
+        pid=beat.get("pid"),
+        state=str(beat.get("state", "")),
+        beat_at=_time(beat.get("at")),
+        scans=int(beat.get("scans") or 0),
+        next_due=_time(beat.get("next_due")),
+        scan_at=_time(scan.get("at")),
+        scan_state=str(scan.get("state", "")),
+        scan_detail=str(scan.get("detail", "")),
+        latency_ms=scan.get("latency_ms"),
+        balance=scan.get("balance"),
+        equity=scan.get("equity"),
+        drawdown=scan.get("drawdown"),
+        guard=str(scan.get("guard", "")),
+        feed_at=closed,
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else parse_iso(text)
+
+
 def _event(row: sqlite3.Row) -> Any:
     import json
 
     at = unstamp(row["ts"])
     if at is None:
         raise ValueError(f"event {row['seq']} has no time")
-    return event_view(row["seq"], at, row["type"], row["level"], json.loads(row["payload"]))
+    return event_view(
+        row["seq"], at, row["type"], row["level"], json.loads(row["payload"]), row["job_id"] or ""
+    )
 
 
 def _digest(manifests: Mapping[str, Any], name: str) -> str:

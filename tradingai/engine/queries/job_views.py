@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from tradingai.engine.core.symbols import lstm_name
-from tradingai.engine.queries.snapshot import EventView, JobState, JobView
+from tradingai.engine.queries.model_snapshot import JobState
+from tradingai.engine.queries.snapshot import EventView, JobView
 from tradingai.engine.store.job_rows import RESUMABLE_STATES, JobRow
 
 _STATES: Final[Mapping[str, JobState]] = {
@@ -121,12 +122,13 @@ def phase_seconds(jobs: Sequence[JobView], kinds: Sequence[str]) -> float | None
     return total if spans else None
 
 
-def event_view(seq: int, at: datetime, kind: str, level: str, payload: Mapping[str, Any]) -> EventView:
+def event_view(
+    seq: int, at: datetime, kind: str, level: str, payload: Mapping[str, Any], job_id: str = ""
+) -> EventView:
     """One event as a line: its text and its sign."""
     form = _TEXTS.get(kind, _any_text)
-    return EventView(
-        seq, at, kind, level, form(payload), _sign(kind, level, payload), MappingProxyType(dict(payload))
-    )
+    fields = MappingProxyType(dict(payload))
+    return EventView(seq, at, kind, level, form(payload), _sign(kind, level, payload), job_id, fields)
 
 
 def _sign(kind: str, level: str, payload: Mapping[str, Any]) -> str:

@@ -18,17 +18,18 @@ from tradingai.engine.core.ledger import LedgerEntry as Entry
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.queries.cached import FileCache
-from tradingai.engine.queries.snapshot import (
+from tradingai.engine.queries.model_snapshot import (
     CurvePoint,
     EvaluationView,
     JobState,
-    JobView,
     LedgerEntry,
     LedgerView,
     Problem,
     RunView,
 )
+from tradingai.engine.queries.snapshot import JobView
 
+NO_RUNS: Final[Mapping[str, str]] = MappingProxyType({})
 PATIENCE: Final = 3
 """Epochs without gain after which a training ends early; a record that knows better says so."""
 
@@ -114,16 +115,25 @@ class ModelReader:
             tuple(_entry_view(ledger, entry, entry.seq in live) for entry in ledger), self.problem
         )
 
-    def runs(self, models: Sequence[str], jobs: Sequence[JobView], ledger: Ledger) -> tuple[RunView, ...]:
-        """Every kept run of these models, newest first, with what the store knows of their jobs."""
+    def runs(
+        self,
+        models: Sequence[str],
+        jobs: Sequence[JobView],
+        ledger: Ledger,
+        begun: Mapping[str, str] = NO_RUNS,
+    ) -> tuple[RunView, ...]:
+        """Every kept run of these models, newest first, with what the store knows of their jobs.
+
+        ``begun`` gives, by job, the run it said it works on.
+        """
         cards = self.cards()
         found: list[RunView] = []
         for model in models:
             folder = self._paths.checkpoints / f"{model}_history"
             curves = [self._curve(path) for path in sorted(folder.glob("*.jsonl"))]
-            found += model_runs(
-                model, [curve for curve in curves if curve is not None], jobs, cards.get(model), ledger
-            )
+            own = [job for job in jobs if job.kind == "train_lstm" and job.target == model]
+            readable = [curve for curve in curves if curve is not None]
+            found += model_runs(model, readable, own, begun, cards.get(model), ledger)
         return tuple(
             sorted(found, key=lambda run: run.started_at.timestamp() if run.started_at else 0.0, reverse=True)
         )
@@ -193,53 +203,73 @@ def model_runs(
     model: str,
     curves: Sequence[Curve],
     jobs: Sequence[JobView],
+    begun: Mapping[str, str],
     card: Mapping[str, Any] | None,
     ledger: Ledger,
 ) -> list[RunView]:
-    """One model's runs. A running job that has no curve yet is a run without points."""
-    own = [job for job in jobs if job.kind == "train_lstm" and job.target == model]
-    active = next((job for job in own if job.state in {"running", "queued"}), None)
-    runs: list[RunView] = []
-    starts = [parse_iso(run["started_at"]) for run, _ in curves]
-    for index, (run, epochs) in enumerate(curves):
-        until = starts[index + 1] if index + 1 < len(starts) else None
-        runs.append(_run_view(model, run, epochs, _jobs_of(own, starts[index], until), card, ledger))
-    fresh = active is not None and not any(run.job_id == active.id for run in runs)
-    if active is not None and fresh:
-        epochs_planned = int(active.detail.get("epochs") or 10)
-        runs.append(
-            RunView(
-                id=active.id,
-                label=_label(active.started_at),
-                model=model,
-                state=active.state,
-                epochs=epochs_planned,
-                started_at=active.started_at,
-                took_s=active.took_s,
-                bars_per_s=active.rate,
-                job_id=active.id,
-            )
-        )
+    """One model's runs, oldest first; ``jobs`` are its trainings, newest first.
+
+    A running job that has no curve yet is a run without points.
+    """
+    worked = _runs_of_jobs(
+        jobs, [(str(run["run"]), parse_iso(run["started_at"])) for run, _ in curves], begun
+    )
+    runs = [
+        _run_view(model, run, epochs, [job for job in jobs if worked.get(job.id) == run["run"]], card, ledger)
+        for run, epochs in curves
+    ]
+    active = next((job for job in jobs if job.state in {"running", "queued"}), None)
+    if active is not None and active.id not in worked:
+        runs.append(_fresh_run(model, active))
     return runs
+
+
+def _fresh_run(model: str, job: JobView) -> RunView:
+    return RunView(
+        id=job.id,
+        label=_label(job.started_at),
+        model=model,
+        state=job.state,
+        epochs=int(job.detail.get("epochs") or 10),
+        started_at=job.started_at,
+        took_s=job.took_s,
+        bars_per_s=job.rate,
+        job_id=job.id,
+    )
 
 
 def _label(moment: datetime | None) -> str:
     return f"{moment:%m-%d %H:%M}" if moment else "–"
 
 
-def _jobs_of(jobs: Sequence[JobView], start: datetime, until: datetime | None) -> list[JobView]:
-    """Jobs that worked on a run: running at its start, or begun after it and before the next run. Newest
-    first.
+def _runs_of_jobs(
+    jobs: Sequence[JobView], runs: Sequence[tuple[str, datetime]], begun: Mapping[str, str]
+) -> dict[str, str]:
+    """Job to the run it worked on; ``runs`` are (id, start), oldest first.
+
+    What a job said counts. Of an old job whose events are gone: the run that began while it ran, else the one
+    before it. A job that has said nothing yet works on none.
     """
-    found = []
+    known = {run for run, _ in runs}
+    worked: dict[str, str] = {}
     for job in jobs:
-        if job.started_at is None or job.state == "skipped":
+        if job.id in begun:
+            if begun[job.id] in known:
+                worked[job.id] = begun[job.id]
             continue
-        begun_before_next = until is None or job.started_at < until
-        over_before = job.ended_at is not None and job.ended_at < start
-        if begun_before_next and not over_before:
-            found.append(job)
-    return found
+        if job.started_at is None or job.state in {"skipped", "running", "queued"}:
+            continue
+        during = [run for run, start in runs if _during(job, start)]
+        before = [run for run, start in runs if start < job.started_at]
+        for run in (during or before)[-1:]:
+            worked[job.id] = run
+    return worked
+
+
+def _during(job: JobView, moment: datetime) -> bool:
+    if job.started_at is None or moment < job.started_at:
+        return False
+    return job.ended_at is None or moment <= job.ended_at
 
 
 def _run_view(

@@ -6,15 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tradingai.engine.queries.job_views import phase_seconds
+from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
 from tradingai.engine.queries.phases import Phase
-from tradingai.engine.queries.snapshot import (
-    DatasetView,
-    EvaluationView,
-    FeatureBuildView,
-    JobView,
-    PhaseView,
-    RunView,
-)
+from tradingai.engine.queries.snapshot import DatasetView, FeatureBuildView, JobView, PhaseView
 
 PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "candles": ("Candles", "c", "data", ("generate", "import")),
@@ -23,14 +17,14 @@ PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "evaluation": ("Evaluation", "v", "gates", ("evaluate",)),
     "gates": ("Gates", "v", "gates", ()),
     "promotion": ("Promotion", "p", "models", ()),
-    "replay": ("Replay 72 h", "", "monitor", ()),
+    "replay": ("Replay 72 h", "", "monitor", ("replay",)),
     "observation": ("Observation", "", "observation", ()),
     "go_no_go": ("GO / NO-GO", "", "observation", ()),
 }
 """Phase id to title, key, screen and kinds of jobs."""
 _LATER: Final = {
-    "replay": "arrives with the scan loop",
-    "observation": "arrives with the scan loop",
+    "replay": "comes with a later version",
+    "observation": "comes with a later version",
     "go_no_go": "needs an observation",
 }
 

@@ -18,9 +18,9 @@ _JOBS: Final = {
     "features": "features",
     "train_lstm": "training",
     "evaluate": "evaluation",
+    "replay": "replay",
 }
 _LATER: Final = {
-    "replay": "72 hours through the scan loop on a simulated clock; not part of this version yet",
     "observation": "72 hours of the live scan loop without a break; not part of this version yet",
     "go_no_go": "the verdict on an observation; not part of this version yet",
 }
@@ -78,6 +78,7 @@ def phases(facts: Facts) -> tuple[Phase, ...]:
         _evaluation(facts),
         _gates(facts),
         _promotion(facts),
+        _replay(facts),
         *(Phase(name, "later", detail) for name, detail in _LATER.items()),
     ]
     marked: list[Phase] = []
@@ -168,6 +169,22 @@ def _promotion(facts: Facts) -> Phase:
     detail = ", ".join(f"{model} {entry.version}" for model, entry in live.items())
     missing = next((model for model in facts.models if model not in live), facts.models[0])
     return _share("promotion", list(live), facts.models, detail, f"tradingai models promote {missing}")
+
+
+def _replay(facts: Facts) -> Phase:
+    """The newest replay, as long as the models it used are those that are live."""
+    documents = [job.result["replay"] for job in facts.jobs if job.kind == "replay" and job.result]
+    phase = Phase("replay", "waiting", "nothing yet", "tradingai replay --hours 72")
+    if not documents:
+        return phase
+    newest = documents[0]
+    live = {model: entry.version for model, entry in facts.ledger.live().items() if model in facts.models}
+    if newest["models"] != live:
+        return replace(phase, detail="other models are live since the newest replay")
+    rate = newest["win_rate"]
+    wins = "no trade" if rate is None else f"win rate {rate:.1%}"
+    detail = f"{newest['scans']:,} scans, {newest['signals']:,} signals, {wins}"
+    return replace(phase, state="done", detail=detail)
 
 
 def _with_jobs(phase: Phase, facts: Facts) -> Phase:

@@ -14,21 +14,18 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from tradingai.engine.core.report import EvaluationReport
+from tradingai.engine.queries.model_snapshot import (
+    EMPTY_LEDGER,
+    EMPTY_MAP,
+    EvaluationView,
+    JobState,
+    LedgerView,
+    Problem,
+    RunView,
+)
 
-JobState = Literal["queued", "running", "done", "skipped", "refused", "failed", "interrupted", "cancelled"]
 PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
 EnginePlace = Literal["here", "attached", "none", "opening"]
-
-EMPTY_MAP: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that keeps the console from working as it should, and what to do about it."""
-
-    message: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,8 @@ class HeaderView:
     engine: EnginePlace = "opening"
     heartbeat_age_s: float | None = None
     """Age of the engine's last heartbeat by this console's own monotonic clock."""
+    heartbeat_limit_s: float = 10.0
+    """From this age on a heartbeat is late: two of them are missing."""
     read_only: bool = False
     kill_on: bool | None = None
     kill_source: str = ""
@@ -225,108 +224,6 @@ class FeaturesView:
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """One finished epoch. Losses are mean cross-entropy in nats, accuracies fractions."""
-
-    epoch: float
-    train_loss: float
-    validation_loss: float
-    train_accuracy: float
-    validation_accuracy: float
-    bars_per_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """One training run of a model."""
-
-    id: str
-    label: str
-    """When it began, short enough for a legend."""
-    model: str
-    state: JobState
-    epochs: int
-    points: tuple[CurvePoint, ...] = ()
-    seed: int | None = None
-    version: str | None = None
-    best_epoch: int | None = None
-    patience: int | None = None
-    early_stopped: bool = False
-    started_at: datetime | None = None
-    took_s: float | None = None
-    bars_per_s: float | None = None
-    job_id: str | None = None
-    message: str = ""
-    remedy: str = ""
-    facts: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
-    """What the artifact's record says of network, data and machine, ready to show."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationView:
-    """What is known of one model's gates: its newest report, if any, and what may be done with it."""
-
-    model: str
-    report: EvaluationReport | None = None
-    """The newest evaluation as it stands in its file; the same document that ``evaluate --json`` prints."""
-    version: str | None = None
-    """Version of the newest evaluated artifact."""
-    live_version: str | None = None
-    live_since: datetime | None = None
-    rollback_to: str | None = None
-    """The version that was live before, if there is one to go back to."""
-    trained: bool = False
-    """Whether there is an artifact that could be evaluated."""
-    stale: bool = False
-    """Whether the newest artifact is another one than the report's."""
-    next_attempt: int | None = None
-    next_alpha: float | None = None
-    certificate: str = ""
-    """Hash of the certificate that was issued, or empty."""
-
-    @property
-    def promotable(self) -> bool:
-        """Whether this version may go live and is not live yet."""
-        return self.report is not None and self.report.promotable and self.version != self.live_version
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One row of the ledger."""
-
-    index: int
-    version: str
-    model: str
-    event: str
-    """evaluated, refused, promoted, rolled back."""
-    at: datetime
-    live: bool = False
-    passed: bool | None = None
-    accuracy: float | None = None
-    gates_passed: int | None = None
-    gates_total: int | None = None
-    artifact_sha256: str = ""
-    attempt: int | None = None
-    who: str = ""
-    why: str = ""
-    data_sha256: str = ""
-    features_sha256: str = ""
-    certificate: str = ""
-    previous: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerView:
-    """The registry: oldest entry first."""
-
-    entries: tuple[LedgerEntry, ...] = ()
-    problem: Problem | None = None
-    """Why the chain or an artifact is not what it should be; None while all is intact."""
-    verified_at: datetime | None = None
-    """When the artifacts' hashes were last compared; the chain itself is checked at every reading."""
-
-
-@dataclass(frozen=True, slots=True)
 class EventView:
     """One event of the store, or a message this console showed."""
 
@@ -337,6 +234,7 @@ class EventView:
     text: str
     sign: str = ""
     """up, down, pass, fail, warn or nothing."""
+    job_id: str = ""
     fields: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
 
 
@@ -366,6 +264,29 @@ class SystemView:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveView:
+    """What the newest live run of the scan loop left in the store."""
+
+    run: str
+    pid: int | None = None
+    state: str = ""
+    """started, scanning or stopped, by its last heartbeat."""
+    beat_at: datetime | None = None
+    scans: int = 0
+    next_due: datetime | None = None
+    scan_at: datetime | None = None
+    scan_state: str = ""
+    scan_detail: str = ""
+    latency_ms: float | None = None
+    balance: float | None = None
+    equity: float | None = None
+    drawdown: float | None = None
+    guard: str = ""
+    feed_at: datetime | None = None
+    """Close of the newest candle it received."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConsoleSnapshot:
     """Everything the console shows at one moment."""
 
@@ -392,8 +313,9 @@ class ConsoleSnapshot:
     runs: tuple[RunView, ...] = ()
     """Newest first."""
     evaluations: tuple[EvaluationView, ...] = ()
-    ledger: LedgerView = LedgerView()
+    ledger: LedgerView = EMPTY_LEDGER
     events: EventsView = EventsView()
+    live: LiveView | None = None
     system: SystemView = SystemView()
 
     @property

@@ -18,6 +18,7 @@ from tradingai.engine.core.ledger import Ledger, read_ledger
 from tradingai.engine.core.locks import read_owner, seen_held
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
+from tradingai.engine.queries.live_views import read_live
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.store.control_rows import ControlRow, control_row
 from tradingai.engine.store.failures import is_database
@@ -26,8 +27,8 @@ from tradingai.engine.store.manifests import read_dataset_manifest, read_feature
 from tradingai.engine.store.read_only import reading
 
 Value = TypeVar("Value")
-_StoreRows = tuple[list[JobRow], dict[str, ControlRow] | None]
-"""Jobs, and the persisted controls; None when the store cannot be read."""
+_StoreRows = tuple[list[JobRow], dict[str, ControlRow] | None, dict[str, Any]]
+"""Jobs, the persisted controls (None when the store cannot be read), and the live run."""
 _PATIENCE_S = 1.0
 """How long ``status`` waits for a database that somebody has locked."""
 
@@ -65,8 +66,8 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
     ledger = found.attempt(lambda: read_ledger(paths.ledger), Ledger())
     artifacts = found.attempt(lambda: _artifacts(paths), dict[str, str]())
     database = settings.database_path(paths.root)
-    unreadable: _StoreRows = ([], None)
-    stored, controls = found.attempt(lambda: _read_store(database), unreadable)
+    unreadable: _StoreRows = ([], None, {})
+    stored, controls, live = found.attempt(lambda: _read_store(database, clock), unreadable)
     jobs = [as_seen(paths, job) for job in stored]
     facts = Facts(
         coins=_coins(settings, set(datasets)),
@@ -80,7 +81,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
         "home": str(paths.root),
         "at": plain(clock.now()),
         "phases": [phase.as_json() for phase in phases(facts)],
-        "engine": engine_state(paths),
+        "engine": {**engine_state(paths), **live},
         "models": _models(facts),
         "kill_switch": kill_switch(settings, controls),
         "threshold": threshold(settings, controls),
@@ -134,15 +135,31 @@ def as_seen(paths: HomePaths, job: JobRow) -> JobRow:
     return job
 
 
-def _read_store(database: Path) -> _StoreRows:
+def read_controls(database: Path, settings: Settings) -> dict[str, Any]:
+    """Kill switch and threshold with their sources; a store that cannot be read is a kill."""
+    controls: dict[str, ControlRow] | None
+    try:
+        controls = {}
+        if is_database(database):
+            with reading(database, timeout_s=_PATIENCE_S) as connection:
+                rows = connection.execute("SELECT * FROM controls").fetchall()
+            controls = {row["name"]: control_row(row) for row in rows}
+    except TradingAIError:
+        controls = None
+    return {"kill_switch": kill_switch(settings, controls), "threshold": threshold(settings, controls)}
+
+
+def _read_store(database: Path, clock: Clock) -> _StoreRows:
     if not is_database(database):
-        return [], {}
+        return [], {}, {}
     with reading(database, timeout_s=_PATIENCE_S) as connection:
         jobs = connection.execute(
             f"{SELECT_JOBS} ORDER BY created_at DESC, jobs.rowid DESC LIMIT 200"
         ).fetchall()
         controls = connection.execute("SELECT * FROM controls").fetchall()
-    return [job_row(row) for row in jobs], {row["name"]: control_row(row) for row in controls}
+        live = read_live(connection, clock.now())
+    found = {row["name"]: control_row(row) for row in controls}
+    return [job_row(row) for row in jobs], found, live
 
 
 def _artifacts(paths: HomePaths) -> dict[str, str]:

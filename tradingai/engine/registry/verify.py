@@ -87,6 +87,7 @@ def _version(
         )
         return Verified(model, version, "damaged" if promoted else "absent", detail, live)
     problems = list(dict.fromkeys(problem for item in evaluations for problem in check_version(paths, item)))
+    recomputed = not problems and recompute is not None
     if not problems and recompute is not None:
         try:
             problems = recompute(read_certificate(paths, entry), entry)
@@ -96,6 +97,4 @@ def _version(
         "; ".join(problems)
         or f"artifact {entry.artifact_sha256[:8]} and certificate are what the ledger says"
     )
-    return Verified(
-        model, version, "damaged" if problems else "intact", detail, live, recomputed=recompute is not None
-    )
+    return Verified(model, version, "damaged" if problems else "intact", detail, live, recomputed=recomputed)

@@ -1,1 +1,1 @@
-"""The scan loop and its runs: live, replay and backtest through one step."""
+"""The scan loop: one step for live, replay and verification; runs and what they leave behind."""

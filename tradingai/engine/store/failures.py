@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tradingai.engine.core.errors import StoreError
+from tradingai.engine.core.files import FREE_SPACE, disk_is_full
 
 BUSY_TIMEOUT_S: Final = 5
 _DAMAGED: Final = (
@@ -30,11 +31,8 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
         )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreError(f"the database {path} is damaged ({error})", remedy=_DAMAGED)
-    if code == sqlite3.SQLITE_FULL:
-        return StoreError(
-            f"the disk is full: {path} cannot grow",
-            remedy="Free space on that disk and run the same command again; what was done is kept.",
-        )
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and disk_is_full(path)):
+        return StoreError(f"the disk is full: {path} has no space to grow", remedy=FREE_SPACE)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return StoreError(
             f"the database {path} cannot be opened for this: {error}",

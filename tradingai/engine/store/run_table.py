@@ -69,6 +69,13 @@ class RunTable:
         )
         return [run_row(row) for row in rows]
 
+    async def with_scans(self) -> list[RunRow]:
+        """The runs that have scanned, newest first."""
+        rows = await self._database.rows(
+            "SELECT * FROM runs WHERE run_id IN (SELECT run_id FROM scans) ORDER BY started_at DESC"
+        )
+        return [run_row(row) for row in rows]
+
     async def latest(self, limit: int = 20) -> list[RunRow]:
         """The newest ``limit`` runs, newest first."""
         rows = await self._database.rows("SELECT * FROM runs ORDER BY started_at DESC LIMIT ?", (limit,))

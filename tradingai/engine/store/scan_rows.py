@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -161,7 +161,10 @@ class WarmStartRow:
 
 @dataclass(frozen=True, slots=True)
 class DeskChangeRow:
-    """The account as something other than a scan left it: the run's start, a restart, an operator."""
+    """The account as something other than a scan left it: the run's start, a restart, an operator.
+
+    ``config`` holds the numbers that decisions, fills and the guard go by from then on; empty: as before.
+    """
 
     number: int
     after_scan: int
@@ -169,6 +172,7 @@ class DeskChangeRow:
     cause: str
     detail: str
     desk: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ TABLES: Final[Mapping[Callable[..., Any], str]] = {
     DeskChangeRow: "desk_changes",
 }
 """Where the rows of each class stand; parents before children."""
-_JSON: Final = frozenset({"outputs", "versions", "desk"})
+_JSON: Final = frozenset({"outputs", "versions", "desk", "config"})
 _FLAGS: Final = frozenset({"killed", "failed"})
 _TIMES: Final = frozenset(
     {"due", "at", "candle", "decided_at", "entry_at", "exit_at"}

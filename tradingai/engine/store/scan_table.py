@@ -66,6 +66,15 @@ class RunResultRow:
     result: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class InputSpan:
+    """Which coins' candles a run saw, from the first to the last (open times)."""
+
+    coins: tuple[str, ...]
+    first: datetime
+    last: datetime
+
+
 class ScanTable:
     """Scans, decisions, signals, trades, inputs and accounts, kept apart by run."""
 
@@ -179,9 +188,32 @@ class ScanTable:
         """A run's closed trades in the order they ended."""
         return await self._select(TradeRow, "run_id = ? ORDER BY exit_at, symbol, key", (run_id,))
 
-    async def warm_starts(self, run_id: str) -> list[WarmStartRow]:
+    async def decided_symbols(self, run_id: str) -> tuple[str, ...]:
+        """The coins a run decides on, in the order of its first decisions."""
+        rows = await self._database.rows(
+            "SELECT symbol FROM decisions WHERE run_id = ? AND scan_seq ="
+            " (SELECT min(scan_seq) FROM decisions WHERE run_id = ?) ORDER BY place",
+            (run_id, run_id),
+        )
+        return tuple(row[0] for row in rows)
+
+    async def input_span(self, run_id: str) -> InputSpan | None:
+        """The coins whose candles a run saw, and the range of these; None when it saw none."""
+        rows = await self._database.rows(
+            "SELECT group_concat(DISTINCT symbol) AS coins, min(first_candle) AS first,"
+            " max(last_candle) AS last FROM scan_inputs WHERE run_id = ? AND candles > 0",
+            (run_id,),
+        )
+        row = rows[0]
+        if row["coins"] is None:
+            return None
+        return InputSpan(tuple(row["coins"].split(",")), parse_iso(row["first"]), parse_iso(row["last"]))
+
+    async def warm_starts(
+        self, run_id: str, *, after: int = 0, until: int | None = None
+    ) -> list[WarmStartRow]:
         """Which models started cold or were refused at which scan, in order."""
-        return await self._select(WarmStartRow, "run_id = ? ORDER BY scan_seq, model", (run_id,))
+        return await self._of_scans(WarmStartRow, run_id, after, until, "scan_seq, model")
 
     async def desk_changes(self, run_id: str) -> list[DeskChangeRow]:
         """A run's accounts that no scan made, in order; the first is the one it began with."""

@@ -17,11 +17,10 @@ import torch
 from torch import Tensor
 
 from tradingai.engine.core.errors import ArtifactError
-from tradingai.engine.core.files import write_atomic
 from tradingai.engine.core.jsonio import canonical
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.datasets.splits import Rows
-from tradingai.engine.models.artifact import LOAD_ERRORS, value_hash
+from tradingai.engine.models.artifact import read_payload, value_hash, write_payload
 from tradingai.engine.training.stream import Epoch, FitState, StreamFit
 
 CHECKPOINT_SCHEMA: Final = 1
@@ -76,7 +75,7 @@ class Checkpoint:
                 best=self._group("best"),
                 consumed=tuple(Rows(*rows) for rows in document["consumed"]),
             )
-            fit.reader.read = [Rows(*rows) for rows in document["read"]]
+            fit.reader.position = document["chunk"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise damaged(self._path, f"{type(error).__name__} {error}") from error
 
@@ -94,7 +93,7 @@ def save_checkpoint(path: Path, fit: StreamFit, identity: Mapping[str, Any], run
         "identity": dict(identity), "run": dict(run), "chunk": state.chunk, "loss_sum": state.loss_sum,
         "right": state.right, "labelled": state.labelled, "epoch_seconds": state.epoch_seconds,
         "history": [asdict(epoch) for epoch in state.history], "bars_per_s": state.bars_per_s,
-        "read": [list(rows) for rows in fit.reader.read], "consumed": [list(rows) for rows in state.consumed],
+        "consumed": [list(rows) for rows in state.consumed],
     }  # fmt: skip
     tensors = {
         **_named("network", fit.network.state_dict()),
@@ -108,19 +107,15 @@ def save_checkpoint(path: Path, fit: StreamFit, identity: Mapping[str, Any], run
         "format": _FORMAT, "schema_version": CHECKPOINT_SCHEMA, "sha256": value_hash(document, tensors),
         "document": canonical(document).decode(), "tensors": tensors,
     }  # fmt: skip
-    write_atomic(path, lambda stream: torch.save(payload, stream))
+    write_payload(path, payload)
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
     """The resume state, or None when there is none. Raises ArtifactError when it is damaged."""
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        payload = read_payload(path, _FORMAT, _over(path))
     except FileNotFoundError:
         return None
-    except LOAD_ERRORS as error:
-        raise damaged(path, str(error).partition("\n")[0] or type(error).__name__) from error
-    if not isinstance(payload, dict) or payload.get("format") != _FORMAT:
-        raise damaged(path, "it is no resume state")
     if payload.get("schema_version") != CHECKPOINT_SCHEMA:
         raise damaged(path, f"schema version {payload.get('schema_version')} instead of {CHECKPOINT_SCHEMA}")
     try:
@@ -135,11 +130,12 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 def damaged(path: Path, reason: str) -> ArtifactError:
     """The error for a resume state that cannot be used."""
+    return ArtifactError(f"{path} is damaged: {reason}", remedy=_over(path))
+
+
+def _over(path: Path) -> str:
     coin = path.name.removesuffix("_last.pt").removeprefix("lstm_")
-    return ArtifactError(
-        f"the unfinished training in {path} cannot be resumed: {reason}",
-        remedy=f"Start it over: `tradingai train lstm --coin {coin} --fresh`.",
-    )
+    return f"Start this unfinished training over: `tradingai train lstm --coin {coin} --fresh`."
 
 
 def _named(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ UPDATES_PER_EPOCH: Final = 60
 FEWEST_LANES: Final = 8
 MOST_LANES: Final = 256
 """Wider than this the activations of a chunk leave the CPU's second-level cache."""
-_MANY_BARS: Final = 500_000
+_MANY_BARS: Final = 250_000
 
 
 @dataclass(frozen=True, slots=True)

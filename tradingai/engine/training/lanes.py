@@ -60,51 +60,68 @@ class LanePlan:
         """Rows of an epoch."""
         return sum(lane.size for lane in self.lanes)
 
-    def pieces(self, chunk: int) -> list[Rows]:
-        """The rows each lane reads in a chunk; empty where a lane has ended."""
-        at = chunk * self.chunk
-        return [
-            Rows(min(lane.lo + at, lane.hi), min(lane.lo + at + self.chunk, lane.hi)) for lane in self.lanes
-        ]
+    def blocks(self) -> list[tuple[int, list[Rows]]]:
+        """Runs of adjacent lanes of equal length, each with the number of its first lane."""
+        found: list[tuple[int, list[Rows]]] = []
+        for number, lane in enumerate(self.lanes):
+            last = found[-1][1][-1] if found else None
+            if last is not None and last.hi == lane.lo and last.size == lane.size:
+                found[-1][1].append(lane)
+            else:
+                found.append((number, [lane]))
+        return found
+
+    def read_until(self, chunk: int) -> list[Rows]:
+        """What each lane has read before a chunk."""
+        return [Rows(lane.lo, min(lane.lo + chunk * self.chunk, lane.hi)) for lane in self.lanes]
 
 
 class LaneReader:
-    """Reads chunks of all lanes from the feature matrix in place, and keeps count of what it has read."""
+    """Reads chunks of all lanes from the feature matrix in place, in order, and knows what it has read."""
 
     def __init__(self, plan: LanePlan, values: Features, labels: Labels, scaler: Scaler) -> None:
         self.plan = plan
-        self._values, self._labels, self._scaler = values, labels, scaler
-        shape = (plan.chunk, len(plan.lanes))
-        self._features = np.zeros((*shape, values.shape[1]), dtype=np.float32)
-        self._targets = np.full(shape, NO_LABEL, dtype=np.int8)
-        self.read: list[Rows] = [Rows(lane.lo, lane.lo) for lane in plan.lanes]
-        """What each lane has read in this epoch."""
+        self.position = 0
+        """Chunks read in this epoch."""
+        self._scaler = scaler
+        self._features = np.zeros((plan.chunk, len(plan.lanes), values.shape[1]), dtype=np.float32)
+        self._labels = np.full((len(plan.lanes), plan.steps), NO_LABEL, dtype=np.int8)
+        self._blocks: list[tuple[slice, Features]] = []
+        plain = np.asarray(values)
+        for first, lanes in plan.blocks():
+            rows, size = slice(lanes[0].lo, lanes[-1].hi), lanes[0].size
+            at = slice(first, first + len(lanes))
+            self._labels[at, :size] = labels[rows].reshape(len(lanes), size)
+            self._blocks.append((at, plain[rows].reshape(len(lanes), size, -1).transpose(1, 0, 2)))
 
     def chunk(self, index: int) -> tuple[Features, Labels]:
         """Scaled features float32 [steps, lanes, F] and labels int8 [steps, lanes] (-1: none).
 
-        Both are views that the next call overwrites. Steps after a lane's end have no label.
-        Raises ValueError when a lane would skip rows or read one twice.
+        The features are a view that the next call overwrites. Steps after a lane's end have no label.
+        Raises ValueError for any chunk but the next: state must not skip rows or meet them twice.
         """
-        pieces = self.plan.pieces(index)
-        steps = max(piece.size for piece in pieces)
-        features, targets = self._features[:steps], self._targets[:steps]
-        for lane, piece in enumerate(pieces):
-            if piece.lo != self.read[lane].hi:
-                raise ValueError(f"lane {lane} has read up to row {self.read[lane].hi}, not {piece.lo}")
-            features[: piece.size, lane] = self._values[piece.slice]
-            targets[: piece.size, lane] = self._labels[piece.slice]
-            targets[piece.size :, lane] = NO_LABEL
-            self.read[lane] = Rows(self.read[lane].lo, piece.hi)
-        return self._scaler.transform(features, out=features), targets
+        if index != self.position:
+            raise ValueError(f"chunk {index} was asked for, {self.position} is next")
+        lo, hi = index * self.plan.chunk, min((index + 1) * self.plan.chunk, self.plan.steps)
+        features = self._features[: hi - lo]
+        for at, block in self._blocks:
+            rows = block[lo:hi]
+            self._scaler.transform(rows, out=features[: len(rows), at])
+        self.position += 1
+        return features, np.ascontiguousarray(self._labels[:, lo:hi].T)
 
     def restart(self) -> None:
         """Begin the next epoch: every lane at its first row."""
-        self.read = [Rows(lane.lo, lane.lo) for lane in self.plan.lanes]
+        self.position = 0
 
     def consumed(self) -> tuple[Rows, ...]:
         """What was read in this epoch, joined where lanes touch. Raises ValueError for a row read twice."""
-        return joined(self.read)
+        return joined(self.plan.read_until(self.position))
+
+    @property
+    def bars(self) -> int:
+        """How many rows were read in this epoch."""
+        return sum(rows.size for rows in self.plan.read_until(self.position))
 
 
 def joined(ranges: Sequence[Rows]) -> tuple[Rows, ...]:

@@ -23,6 +23,7 @@ CREATE TABLE desk_changes (
     cause      TEXT NOT NULL,
     detail     TEXT NOT NULL,
     desk       TEXT NOT NULL,
+    config     TEXT NOT NULL,
     PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,118 @@
+"""Numbers on a screen equal the command line's ``--json`` for the same home."""
+
+from __future__ import annotations
+
+import pytest
+from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.settings import load_settings
+from tradingai.engine.queries.assemble import SnapshotReader
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
+from tradingai.screens.data import DataScreen
+from tradingai.screens.gates import GatesScreen
+from tradingai.screens.live import surroundings
+from tradingai.screens.models import ModelsScreen
+from tradingai.screens.view import Extent, Selection
+from tradingai.widgets import numbers
+
+from tests.fakes.command_line import tradingai
+from tests.screens.test_views import text_of
+
+pytestmark = pytest.mark.golden
+WIDE = Extent(160, 48)
+
+
+@pytest.fixture(scope="module")
+def picture(golden_home) -> ConsoleSnapshot:
+    """The golden home as the console sees it."""
+    paths, clock = HomePaths(golden_home.path), RealClock()
+    reader = SnapshotReader(paths, load_settings(paths.root), clock, surroundings())
+    return reader.read(Interest(candles=True, feature_values=True))
+
+
+def test_phases(picture: ConsoleSnapshot, golden_home):
+    document = tradingai(golden_home.path, "status", "--json").document
+    assert [phase["state"] for phase in document["phases"]] == [phase.state for phase in picture.phases]
+    assert document["kill_switch"]["on"] == picture.header.kill_on
+
+
+def test_datasets(picture: ConsoleSnapshot, golden_home):
+    listed = tradingai(golden_home.path, "data", "list", "--json").document
+    by_symbol = {item["symbol"]: item for item in listed}
+    view = DataScreen.view(None, picture, Selection(), WIDE)
+    assert {data.symbol for data in picture.datasets} == set(by_symbol)
+    for data in picture.datasets:
+        item = by_symbol[data.symbol]
+        assert (data.rows, data.sha256) == (item["rows"], item["sha256"])
+        assert {key: data.quality[key] for key in item["quality"]} == item["quality"]
+        assert numbers.count(item["rows"]) in text_of(view)
+        assert item["sha256"][:8] in text_of(view)
+
+
+def test_gates(picture: ConsoleSnapshot, golden_home):
+    documents = {item["model"]: item for item in golden_home.document["models"]}
+    for item in picture.evaluations:
+        document = documents[item.model]
+        shown = item.report.as_json()
+        for key in (
+            "accuracy",
+            "n",
+            "tier_mae",
+            "attempt",
+            "gates",
+            "tiers",
+            "baselines",
+            "passed",
+            "version",
+        ):
+            assert shown[key] == document[key], key
+        text = text_of(GatesScreen.view(None, picture, Selection(model=item.model), WIDE))
+        assert numbers.percent(document["accuracy"]) in text
+        assert numbers.percent(document["tier_mae"]) in text
+        for gate in document["gates"]:
+            if gate["unit"] == "count":
+                assert numbers.count(gate["value"]) in text
+        assert f"attempt {document['attempt']}" in text
+
+
+def test_models(picture: ConsoleSnapshot, golden_home):
+    listed = tradingai(golden_home.path, "models", "list", "--json").document
+    text = text_of(ModelsScreen.view(None, picture, Selection(), WIDE))
+    live = {(entry.model, entry.version) for entry in picture.ledger.entries if entry.live}
+    for item in listed:
+        assert ((item["model"], item["version"]) in live) == item["promoted"]
+        assert item["sha256"][:8] in text
+        assert numbers.percent(item["accuracy"]) in text
+
+
+def test_features_have_values_drift_and_sources(picture: ConsoleSnapshot, golden_home):
+    declared = tradingai(golden_home.path, "features", "list", "--json").document
+    columns = {item.name: item for item in picture.features.columns}
+    for item in declared:
+        if item["name"] in columns:
+            shown = columns[item["name"]]
+            assert (shown.group, shown.lookback_minutes) == (item["group"], item["lookback"])
+            assert item["source"] in shown.source
+            assert shown.drift >= 0
+            assert sum(shown.histogram) == pytest.approx(1.0) or not shown.histogram
+
+
+def test_candle_charts_end_where_the_data_ends(picture: ConsoleSnapshot):
+    (tail,) = picture.candles.values()
+    data = next(item for item in picture.datasets if item.symbol == tail.symbol)
+    assert (data.end - tail.bars[-1].at).total_seconds() < 15 * 60
+    assert all(
+        bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in tail.bars
+    )
+    assert all(
+        (later.at - earlier.at).total_seconds() == 900
+        for earlier, later in zip(tail.bars, tail.bars[1:], strict=False)
+    )
+
+
+def test_runs_have_their_whole_curves(picture: ConsoleSnapshot):
+    for item in picture.evaluations:
+        runs = picture.runs_of(item.model)
+        assert runs[0].state == "done"
+        assert runs[0].version == item.version
+        assert len(runs[0].points) >= 1

@@ -1,0 +1,199 @@
+"""What keys send: asserted on the commands, not on pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from tradingai.engine.core.commands import (
+    BuildFeatures,
+    CancelJob,
+    Evaluate,
+    GenerateCandles,
+    ImportCandles,
+    Promote,
+    ResumeJob,
+    Rollback,
+    StartTraining,
+)
+from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles, VerifyModels
+
+from tests.fakes.console_story import STATES
+from tests.screens.conftest import MakeConsole
+
+SIZE = (100, 30)
+
+
+async def sent(made, *keys: str):
+    """The commands that a row of keys leads to."""
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+    return made.engine.sent
+
+
+async def test_first_run_starts_the_quick_pipeline_with_one_key(console: MakeConsole):
+    (command,) = await sent(console("empty"), "n")
+    assert isinstance(command, RunPipeline)
+    assert command.payload() == {"every_step": True, "workload": "quick", "market": "cycles", "seed": 7}
+    assert (command.sender, command.surface) == ("operator", "console")
+
+
+async def test_create_candles_sends_one_command_a_coin_for_120_days(console: MakeConsole):
+    commands = await sent(console("empty", screen="data"), "c", "enter")
+    assert [command.symbol for command in commands] == ["BTC-USD", "ETH-USD", "BNB-USD"]
+    first = commands[0]
+    assert isinstance(first, GenerateCandles)
+    assert first.end == datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
+    assert first.start == datetime(2025, 7, 13, 1, 8, tzinfo=UTC)
+    assert (first.end - first.start).total_seconds() / 60 + 1 == 120 * 1440
+
+
+async def test_escape_sends_nothing(console: MakeConsole):
+    assert await sent(console("empty", screen="data"), "c", "escape") == []
+
+
+async def test_a_wrong_field_keeps_the_dialog_open(console: MakeConsole):
+    made = console("empty", screen="data")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.press("c")
+        await pilot.pause()
+        await pilot.press("down", "x", "enter")
+        await pilot.pause()
+        assert made.engine.sent == []
+        assert type(made.app.screen).__name__ == "Dialog"
+
+
+async def test_import_names_file_and_coin(console: MakeConsole):
+    (command,) = await sent(console("empty", screen="data"), "i", *"/p.csv", "enter")
+    assert isinstance(command, ImportCandles)
+    assert (command.file, command.symbol) == ("/p.csv", "BTC-USD")
+
+
+async def test_build_features_of_every_coin(console: MakeConsole):
+    commands = await sent(console("full", screen="features"), "b")
+    assert [type(command) for command in commands] == [BuildFeatures] * 3
+    assert [command.symbol for command in commands] == ["BTC-USD", "ETH-USD", "BNB-USD"]
+
+
+async def test_check_features_of_the_shown_coin(console: MakeConsole):
+    (command,) = await sent(console("full", screen="features"), "c")
+    assert command.payload() == CheckFeatures(**_issued(command), symbol="BTC-USD").payload()
+
+
+async def test_train_asks_for_coin_epochs_and_seed(console: MakeConsole):
+    made = console("full", screen="training")
+    (command,) = await sent(made, "right_square_bracket", "t", "enter")
+    assert isinstance(command, StartTraining)
+    assert (command.symbol, command.epochs, command.seed, command.fresh) == ("BNB-USD", 10, 7, False)
+
+
+async def test_cancel_asks_and_names_the_job(console: MakeConsole):
+    (command,) = await sent(console("full", screen="training"), "x", "enter")
+    assert isinstance(command, CancelJob)
+    assert command.job_id == "job-17"
+
+
+async def test_cancel_takes_the_job_under_the_cursor(console: MakeConsole):
+    (command,) = await sent(console("working"), "tab", "j", "x", "enter")
+    assert command.job_id == "job-5"
+
+
+async def test_resume_goes_on_with_the_failed_run(console: MakeConsole):
+    (command,) = await sent(console("failed", screen="training"), "r")
+    assert isinstance(command, ResumeJob)
+    assert command.job_id == "job-17"
+
+
+async def test_evaluate_states_the_attempt_first(console: MakeConsole):
+    made = console("full", screen="gates")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.press("v")
+        await pilot.pause()
+        panel = "\n".join(line.text for line in made.app.screen.query_one("#panel").lines)
+        assert "attempt 3 on this test data, α 0.0034" in panel
+        assert made.engine.sent == []
+        await pilot.press("enter")
+        await pilot.pause()
+    (command,) = made.engine.sent
+    assert isinstance(command, Evaluate)
+    assert command.model == "lstm_BNB-USD"
+
+
+PROMOTE = ("right_square_bracket", "right_square_bracket", "p")
+
+
+async def test_promote_needs_the_very_name(console: MakeConsole):
+    made = console("full", screen="gates")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.press(*PROMOTE)
+        await pilot.pause()
+        await pilot.press(*"lstm_ETH-US", "enter")
+        await pilot.pause()
+        assert made.engine.sent == []
+        await pilot.press("D", "enter")
+        await pilot.pause()
+    (command,) = made.engine.sent
+    assert isinstance(command, Promote)
+    assert (command.model, command.version) == ("lstm_ETH-USD", "v1.1.0")
+
+
+async def test_there_is_no_way_to_promote_what_a_gate_refuses(console: MakeConsole):
+    made = console("full", screen="gates")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        view = made.app.screen.current
+        assert view.item == "lstm_BNB-USD"
+        assert "promote" not in [key.action for key in view.keys]
+        await pilot.press("p")
+        await made.app.screen.perform("promote")
+        await pilot.pause()
+    assert made.engine.sent == []
+
+
+async def test_roll_back_needs_the_version(console: MakeConsole):
+    snapshot = STATES["full"]()
+    first = replace(snapshot.evaluations[0], version="v1.1.0", live_version="v1.1.0", rollback_to="v1.0.0")
+    made = console(replace(snapshot, evaluations=(first, *snapshot.evaluations[1:])), screen="gates")
+    (command,) = await sent(made, "right_square_bracket", "b", *"v1.0.0", "enter")
+    assert isinstance(command, Rollback)
+    assert (command.model, command.version) == ("lstm_BTC-USD", "v1.0.0")
+
+
+async def test_verify(console: MakeConsole):
+    (candles,) = await sent(console("full", screen="data"), "j", "v")
+    assert isinstance(candles, VerifyCandles)
+    assert candles.symbol == "ETH-USD"
+    (models,) = await sent(console("full", screen="models"), "v")
+    assert isinstance(models, VerifyModels)
+
+
+async def test_next_step_of_a_refused_gate_is_training_again(console: MakeConsole):
+    snapshot = STATES["full"]()
+    done = replace(snapshot.phases[2], state="done")
+    made = console(replace(snapshot, jobs=(), phases=(*snapshot.phases[:2], done, *snapshot.phases[3:])))
+    (command,) = await sent(made, "n", "enter")
+    assert isinstance(command, StartTraining)
+    assert command.symbol == "BNB-USD"
+
+
+async def test_run_all_asks_first(console: MakeConsole):
+    assert await sent(console("full"), "N", "escape") == []
+    (command,) = await sent(console("full"), "N", "enter")
+    assert isinstance(command, RunPipeline)
+
+
+@pytest.mark.parametrize("keys", [("n",), ("c", "enter")])
+async def test_read_only_is_refused_by_the_engine(console: MakeConsole, keys: tuple[str, ...]):
+    made = console("empty", read_only=True)
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert "read-only" in made.app.screen.query_one("#toast").lines[0].text
+    assert made.engine.sent == []
+
+
+def _issued(command):
+    return {"sender": command.sender, "surface": command.surface, "issued_at": command.issued_at}

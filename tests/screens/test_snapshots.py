@@ -1,0 +1,67 @@
+"""Pictures of every screen in four states at two sizes; accepted by a person who looked at each of them."""
+
+from __future__ import annotations
+
+import pytest
+from tradingai.widgets.palette import LIGHT_THEME
+
+from tests.fakes.console_story import STATES
+from tests.screens.conftest import SCREENS, MakeConsole
+
+SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_screen(snap_compare, console: MakeConsole, screen: str, state: str, size: str):
+    made = console(state, screen=screen)
+    assert snap_compare(made.app, terminal_size=SIZES[size])
+
+
+@pytest.mark.parametrize("screen", ["overview", "data", "features", "training", "gates", "models", "log"])
+def test_wide_and_light(snap_compare, console: MakeConsole, screen: str):
+    made = console("full", screen=screen, theme=LIGHT_THEME)
+    assert snap_compare(made.app, terminal_size=(160, 48))
+
+
+OVERLAYS = {
+    "help": ("overview", ["question_mark"]),
+    "palette": ("overview", ["ctrl+p", "t", "r", "a"]),
+    "filter": ("features", ["slash", "r", "s", "i"]),
+    "create": ("data", ["c"]),
+    "cancel": ("training", ["x"]),
+    "train": ("training", ["right_square_bracket", "t"]),
+    "evaluate": ("gates", ["v"]),
+    "promote": ("gates", ["right_square_bracket", "right_square_bracket", "p", *"lstm_ETH"]),
+    "quit": ("overview", ["q"]),
+    "evidence": ("gates", ["enter"]),
+    "run": ("training", ["j", "enter"]),
+    "fields": ("log", ["enter"]),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_overlay(snap_compare, console: MakeConsole, name: str):
+    screen, keys = OVERLAYS[name]
+    made = console("full", screen=screen)
+    assert snap_compare(made.app, press=keys, terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("screen", ["overview", "data", "training", "gates"])
+def test_without_colour(snap_compare, console: MakeConsole, monkeypatch: pytest.MonkeyPatch, screen: str):
+    monkeypatch.setenv("NO_COLOR", "1")
+    made = console("full", screen=screen)
+    assert snap_compare(made.app, terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("glyphs", ["block", "ascii"])
+def test_other_characters(snap_compare, console: MakeConsole, monkeypatch: pytest.MonkeyPatch, glyphs: str):
+    monkeypatch.setenv("TRADINGAI_GLYPHS", glyphs)
+    made = console("full", screen="training")
+    assert snap_compare(made.app, terminal_size=(80, 24))
+
+
+def test_too_small(snap_compare, console: MakeConsole):
+    made = console("full")
+    assert snap_compare(made.app, terminal_size=(60, 15))

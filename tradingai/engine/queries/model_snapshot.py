@@ -1,0 +1,127 @@
+"""What the console sees of models: training runs, gates, the ledger. Parts of the console's snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from tradingai.engine.core.report import EvaluationReport
+
+JobState = Literal["queued", "running", "done", "skipped", "refused", "failed", "interrupted", "cancelled"]
+EMPTY_MAP: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that keeps the console from working as it should, and what to do about it."""
+
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One finished epoch. Losses are mean cross-entropy in nats, accuracies fractions."""
+
+    epoch: float
+    train_loss: float
+    validation_loss: float
+    train_accuracy: float
+    validation_accuracy: float
+    bars_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One training run of a model."""
+
+    id: str
+    label: str
+    """When it began, short enough for a legend."""
+    model: str
+    state: JobState
+    epochs: int
+    points: tuple[CurvePoint, ...] = ()
+    seed: int | None = None
+    version: str | None = None
+    best_epoch: int | None = None
+    patience: int | None = None
+    early_stopped: bool = False
+    started_at: datetime | None = None
+    took_s: float | None = None
+    bars_per_s: float | None = None
+    job_id: str | None = None
+    message: str = ""
+    remedy: str = ""
+    facts: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
+    """What the artifact's record says of network, data and machine, ready to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationView:
+    """What is known of one model's gates: its newest report, if any, and what may be done with it."""
+
+    model: str
+    report: EvaluationReport | None = None
+    """The newest evaluation as it stands in its file; the same document that ``evaluate --json`` prints."""
+    version: str | None = None
+    """Version of the newest evaluated artifact."""
+    live_version: str | None = None
+    live_since: datetime | None = None
+    rollback_to: str | None = None
+    """The version that was live before, if there is one to go back to."""
+    trained: bool = False
+    """Whether there is an artifact that could be evaluated."""
+    stale: bool = False
+    """Whether the newest artifact is another one than the report's."""
+    next_attempt: int | None = None
+    next_alpha: float | None = None
+    certificate: str = ""
+    """Hash of the certificate that was issued, or empty."""
+
+    @property
+    def promotable(self) -> bool:
+        """Whether this version may go live and is not live yet."""
+        return self.report is not None and self.report.promotable and self.version != self.live_version
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One row of the ledger."""
+
+    index: int
+    version: str
+    model: str
+    event: str
+    """evaluated, refused, promoted, rolled back."""
+    at: datetime
+    live: bool = False
+    passed: bool | None = None
+    accuracy: float | None = None
+    gates_passed: int | None = None
+    gates_total: int | None = None
+    artifact_sha256: str = ""
+    attempt: int | None = None
+    who: str = ""
+    why: str = ""
+    data_sha256: str = ""
+    features_sha256: str = ""
+    certificate: str = ""
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """The registry: oldest entry first."""
+
+    entries: tuple[LedgerEntry, ...] = ()
+    problem: Problem | None = None
+    """Why the chain or an artifact is not what it should be; None while all is intact."""
+    verified_at: datetime | None = None
+    """When the artifacts' hashes were last compared; the chain itself is checked at every reading."""
+
+
+EMPTY_LEDGER: Final = LedgerView()

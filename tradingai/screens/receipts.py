@@ -1,0 +1,75 @@
+"""What became of commands and checks, in sentences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.commands import CancelJob, Command, JobCommand, Promote, ResumeJob, Rollback
+from tradingai.engine.queries.snapshot import CheckView
+
+
+def check_view(symbol: str, output: bytes, clock: Clock) -> CheckView:
+    """The answer of ``features check --json`` in a line."""
+    try:
+        document = json.loads(output)
+    except ValueError:
+        return CheckView(
+            passed=False, summary=f"the check of {symbol} ended without an answer", at=clock.now()
+        )
+    if isinstance(document, dict) and "error" in document:
+        return CheckView(passed=False, summary=str(document["error"]["message"]), at=clock.now())
+    report = document[0]
+    for check in report["checks"]:
+        for wrong in check["failures"]:
+            text = f"{wrong['feature']} at {wrong['ts']}: {wrong['got']:g} instead of {wrong['expected']:g}"
+            return CheckView(
+                passed=False, summary=f"{check['name']}: {text}", at=clock.now(), feature=wrong["feature"]
+            )
+    names = ", ".join(str(check["name"]).replace("_", " ") for check in report["checks"])
+    text = f"{report['features']} features at {len(report['cuts'])} cuts: {names}"
+    return CheckView(passed=bool(report["passed"]), summary=text, at=clock.now())
+
+
+def outcome(command: Command, result: Mapping[str, Any]) -> str:
+    """What came of a command, in a sentence."""
+    match command:
+        case Promote():
+            return f"{command.model} {result.get('version', command.version)} is live."
+        case Rollback():
+            return f"{command.model} {result.get('version', command.version)} is live again."
+        case CancelJob():
+            return "It stops at its next safe point."
+        case ResumeJob():
+            return "It goes on from its checkpoint."
+        case JobCommand():
+            payload = command.payload()
+            words = {
+                "GenerateCandles": "Creating candles",
+                "ImportCandles": "Importing candles",
+                "BuildFeatures": "Building features",
+                "StartTraining": "Training",
+                "Evaluate": "Evaluating",
+            }
+            what = words.get(type(command).__name__, type(command).__name__)
+            return f"{what} of {payload.get('symbol') or payload.get('model')}."
+    return f"{type(command).__name__}: done."
+
+
+def together(done: list[str]) -> str:
+    """One sentence for several commands of a kind."""
+    if len(done) < 2:
+        return done[0] if done else ""
+    heads = {text.rsplit(" ", 1)[0] for text in done}
+    if len(heads) == 1:
+        names = ", ".join(text.rsplit(" ", 1)[1].rstrip(".") for text in done)
+        return f"{heads.pop()} {names}."
+    return " ".join(done)
+
+
+def sentence(text: str) -> str:
+    """The text with a large first letter and a full stop."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
