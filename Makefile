@@ -13,7 +13,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry test test-all lint format train rollback-model bench clean
+.PHONY: help install run run-dry test test-all lint format train rollback-model bench evidence-markets clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -69,8 +69,11 @@ rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live
 	@test -n "$(TAG)" || { echo "name the version: make rollback-model TAG=v1.0.0" >&2; exit 2; }
 	$(BIN)/tradingai models rollback --to $(TAG)
 
-bench: $(VENV)/.installed-dev ## the benchmarks' tables
-	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit $$?; done
+bench: $(VENV)/.installed-dev ## measured against required and a baseline: make bench [ONLY=candles,lstm]
+	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY),)
+
+evidence-markets: $(VENV)/.installed-dev ## four markets, five seeds: the tables of docs/evidence.md (an hour)
+	@$(BIN)/python benchmarks/evidence_markets.py
 
 clean: ## remove .venv and caches; homes, data and models are left alone
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build

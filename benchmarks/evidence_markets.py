@@ -1,11 +1,13 @@
 """Four markets, five seeds, three coins: what the pipeline makes of each, as a table in docs/evidence.md.
 
-    python benchmarks/evidence_markets.py [--markets cycles,null] [--seeds 1,2] [--folder DIR] [--table-only]
+    python benchmarks/evidence_markets.py [--markets cycles,null] [--seeds 1,2] [--folder DIR]
+                                          [--any-code | --table-only]
 
 Every (market, seed) runs the quick workload in a home of its own through the command line, two at a time.
 Beside it stands what the clock alone tells (clock_model.py), on the same bars, and for ``cycles`` on the full
 range as well. Finished results are kept in the folder, with a hash of the code that decides results: a run
-that was killed goes on where it was, and other code starts over.
+that was killed goes on where it was, and other code starts over unless ``--any-code`` says that the
+difference does not matter. ``--table-only`` writes the tables from whatever is kept.
 """
 
 from __future__ import annotations
@@ -24,8 +26,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-import evidence_tables
-from clock_model import clock_accuracy
 from tradingai.engine.core.files import write_json
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.symbols import MARKETS, PIPELINE_SYMBOLS, lstm_name, parse_market
@@ -37,6 +37,9 @@ from tradingai.engine.pipeline.plan import WORKLOADS
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
 from tradingai.engine.store.candle_files import read_candles
 
+import evidence_tables
+from clock_model import clock_accuracy
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "evidence.md"
 WORKERS: Final = 2
@@ -47,7 +50,7 @@ _LOCKED_WAIT_S: Final = 5.0
 
 
 def deciding_code() -> str:
-    """Hash of the deciding parts as the interpreter sees them: formatting, comments and docstrings are out."""
+    """Hash of the deciding parts as the interpreter sees them: without layout, comments and docstrings."""
     engine = ROOT / "tradingai" / "engine"
     hasher = hashlib.sha256()
     for part in DECIDING:
@@ -80,7 +83,8 @@ def run_pipeline(home: Path, market: str, seed: int) -> dict[str, Any]:
         if done.returncode in {0, _REFUSED_STATUS}:
             return document
         if document.get("error", {}).get("code") != "locked":
-            raise SystemExit(f"{market} seed {seed} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            said = f"{done.stdout}{done.stderr}"
+            raise SystemExit(f"{market} seed {seed} ended with {done.returncode}:\n{said}")
         time.sleep(_LOCKED_WAIT_S)
 
 
@@ -129,12 +133,12 @@ def clock_unit(market: str, seed: int) -> dict[str, Any]:
     return {"market": market, "seed": seed, "seconds": time.perf_counter() - began, "coins": coins}
 
 
-def unit(folder: Path, kind: str, market: str, seed: int, code: str) -> dict[str, Any]:
-    """The result of one unit: the kept one when the same code made it."""
+def unit(folder: Path, kind: str, market: str, seed: int, code: str, *, any_code: bool) -> dict[str, Any]:
+    """The result of one unit: the kept one when the same code made it, or ``any_code`` will do."""
     path = folder / f"{kind}-{market}-{seed}.json"
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text())
-        if kept["code"] == code:
+        if any_code or kept["code"] == code:
             return kept
     found = quick_unit(folder, market, seed) if kind == "quick" else clock_unit(market, seed)
     result = {**found, "code": code}
@@ -151,14 +155,15 @@ def _short(result: dict[str, Any]) -> str:
 
 
 def collect(
-    folder: Path, markets: Sequence[str], seeds: Sequence[int], code: str, *, run: bool
+    folder: Path, markets: Sequence[str], seeds: Sequence[int], *, run: bool, any_code: bool
 ) -> dict[str, Any]:
     """Every unit's result; with ``run`` False only those that are there, whatever code made them."""
+    code = deciding_code()
     wanted = [("quick", market, seed) for seed in seeds for market in markets]
     wanted += [("clock", "cycles", seed) for seed in seeds if "cycles" in markets]
     if run:
         with ThreadPoolExecutor(WORKERS) as pool:
-            results = list(pool.map(lambda item: unit(folder, *item, code), wanted))
+            results = list(pool.map(lambda item: unit(folder, *item, code, any_code=any_code), wanted))
     else:
         paths = [folder / f"{kind}-{market}-{seed}.json" for kind, market, seed in wanted]
         results = [json.loads(path.read_text()) for path in paths if path.is_file()]
@@ -166,21 +171,29 @@ def collect(
     clock = [item for item in results if isinstance(item["coins"], dict)]
     order = {market: index for index, market in enumerate(MARKETS)}
     quick.sort(key=lambda item: (order[item["market"]], item["seed"]))
-    return {"codes": sorted({item["code"] for item in results}), "quick": quick, "clock_full_range": clock}
+    return {
+        "codes": sorted({item["code"] for item in results}),
+        "wanted": len(markets) * len(seeds),
+        "quick": quick,
+        "clock_full_range": clock,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--markets", default=",".join(MARKETS))
     parser.add_argument("--seeds", default="1,2,3,4,5")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "evidence")
     parser.add_argument("--document", type=Path, default=DOCUMENT)
-    parser.add_argument("--table-only", action="store_true", help="write the table from kept results")
+    parser.add_argument("--any-code", action="store_true", help="take kept results of other code as well")
+    parser.add_argument("--table-only", action="store_true", help="write the tables from kept results")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     markets = [parse_market(text) for text in options.markets.split(",")]
     seeds = [int(text) for text in options.seeds.split(",")]
-    found = collect(options.folder, markets, seeds, deciding_code(), run=not options.table_only)
+    run = not options.table_only
+    found = collect(options.folder, markets, seeds, run=run, any_code=options.any_code)
     write_json(options.document.with_suffix(".json"), found)
     evidence_tables.publish(options.document, found)
     print(evidence_tables.verdict_table(found))

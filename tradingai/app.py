@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import errno
 import io
 import os
 import signal
 import sys
-import termios
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -34,16 +32,16 @@ from tradingai.screens.dialog import Dialog
 from tradingai.screens.memory import Memory, remember
 from tradingai.screens.palette import Entry, Palette
 from tradingai.screens.port import ConsoleEngine, Host
+from tradingai.screens.terminal import silence_terminal, terminal_is_gone
+from tradingai.screens.toasts import TOAST_S, toast_lines, worth_a_toast
 from tradingai.widgets.footer import face
 from tradingai.widgets.header import MODE_BY_ID, MODES
-from tradingai.widgets.line import Span, line
 from tradingai.widgets.palette import DARK, DARK_THEME, LIGHT_THEME, PALETTES, css_variables, theme
 from tradingai.widgets.section import Table
 from tradingai.widgets.signs import glyphs_for
 
 POLL_S: Final = 0.25
 TICK_S: Final = 1.0
-TOAST_S: Final = 5.0
 NOTES_KEPT: Final = 200
 SCREEN_CLASSES: Final[Mapping[str, str]] = {mode.id: f"{mode.id.title()}Screen" for mode in MODES}
 
@@ -181,7 +179,10 @@ class ConsoleApp(App[int]):
         if version == self._seen:
             return
         self._seen = version
+        before = self._snapshot
         self._take()
+        for event in worth_a_toast(before, self._snapshot):
+            self._show_toast(event.text, event.level)
         screen = self._console_screen()
         if screen is not None:
             screen.paint()
@@ -224,16 +225,16 @@ class ConsoleApp(App[int]):
         else:
             self.run_worker(self._note(event), name="note", group="note")
         self._take()
+        self._show_toast(text, level)
+
+    def _show_toast(self, text: str, level: str) -> None:
         screen = self._console_screen()
         if screen is not None:
-            marked = level != "info"
-            mark = Span("! ", "orange+b") if marked else Span("● ", "blue")
-            screen.show_toast(
-                line(mark, Span(text[: max(20, self.size.width - 8)], "strong" if marked else "text"))
-            )
+            screen.show_toast(toast_lines(text, level, self.size.width))
             if self._toast_timer is not None:
                 self._toast_timer.stop()
-            self._toast_timer = self.set_timer(TOAST_S, self._hide_toast, name="toast")
+            seconds = TOAST_S if level == "info" else 2 * TOAST_S
+            self._toast_timer = self.set_timer(seconds, self._hide_toast, name="toast")
 
     async def _note(self, event: EventView) -> None:
         try:
@@ -243,7 +244,7 @@ class ConsoleApp(App[int]):
 
     def _hide_toast(self) -> None:
         for screen in self._all_console_screens():
-            screen.show_toast(None)
+            screen.show_toast(())
 
     def _all_console_screens(self) -> list[ConsoleScreen]:
         stacks = self._screen_stacks.values()
@@ -276,21 +277,33 @@ class ConsoleApp(App[int]):
 
     def export(self, mode: str, table: Table) -> None:
         """Write a section's rows as CSV below ``reports/console`` and say where."""
-        if self.engine.read_only:
-            self.say("Read-only: nothing is written. y copies a row instead.", "warning")
-            return
         stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
-        path = self.root / "reports" / "console" / f"{mode}-{table.id}-{stamp}.csv"
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(table.heads)
         writer.writerows(row.plain for row in table.rows)
+        path = self.root / "reports" / "console" / f"{mode}-{table.id}-{stamp}.csv"
+        self._write(path, text.getvalue(), f"{len(table.rows)} rows in")
+
+    def save_screen(self, mode: str) -> None:
+        """Write the visible screen as SVG below ``reports/console`` and say where."""
+        from tradingai.screens.svg import screen_svg
+
+        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        self._write(
+            self.root / "reports" / "console" / f"{mode}-{stamp}.svg", screen_svg(self, mode), "Saved as"
+        )
+
+    def _write(self, path: Path, text: str, what: str) -> None:
+        if self.engine.read_only:
+            self.say("Read-only: nothing is written. y copies a row instead.", "warning")
+            return
         try:
-            write_atomic(path, lambda stream: stream.write(text.getvalue().encode()))
+            write_atomic(path, lambda stream: stream.write(text.encode()))
         except TradingAIError as error:
             self.say(f"{error.message}. {error.remedy}", "error")
             return
-        self.say(f"{len(table.rows)} rows in {path.relative_to(self.root)}")
+        self.say(f"{what} {path.relative_to(self.root)}")
 
     def cancel_job(self, screen: ConsoleScreen) -> None:
         """Stop the job under the cursor, or this screen's running one, or the only one, after a question."""
@@ -317,6 +330,7 @@ class ConsoleApp(App[int]):
             Entry("Export the rows as CSV", "e", "export"),
             Entry("Cancel a running job", "x", "cancel"),
             Entry("Kill switch", "K", "kill"),
+            Entry("Save this screen as SVG", "", "save"),
             Entry("Light or dark theme", "^t", "theme"),
             Entry("Keys of this screen", "?", "help"),
             Entry("Quit", "q", "quit"),
@@ -342,7 +356,7 @@ class ConsoleApp(App[int]):
 
     def request_quit(self) -> None:
         """Leave at once, or ask first when jobs run in this process."""
-        running = self._snapshot.running_jobs if self._snapshot.header.engine == "here" else ()
+        running = self._snapshot.open_jobs if self._snapshot.header.engine == "here" else ()
         if not running:
             self._leave()
             return
@@ -358,26 +372,9 @@ class ConsoleApp(App[int]):
         )
 
     def _leave(self) -> None:
-        if self._snapshot.running_jobs and self._snapshot.header.engine == "here":
+        if self._snapshot.open_jobs and self._snapshot.header.engine == "here":
             self.say("Stopping jobs at their checkpoints.")
         self.run_worker(self._stop(), name="stop", group="engine")
-
-
-def terminal_is_gone() -> bool:
-    """Whether standard input was a terminal that has been closed."""
-    try:
-        termios.tcgetattr(0)
-    except termios.error as error:
-        return bool(error.args[0] == errno.EIO)
-    return False
-
-
-def silence_terminal() -> None:
-    """Let everything that still wants to write write into nothing."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 def _with_rows(events: EventsView, rows: tuple[EventView, ...]) -> EventsView:

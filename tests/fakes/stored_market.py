@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tradingai.engine.core.candles import Candles, datetime_to_us
+from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import SilentReporter
+from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.features.compute import compute
 from tradingai.engine.features.registry import feature_set
@@ -23,6 +29,12 @@ from tradingai.engine.models.lstm import LstmConfig, LstmNetwork
 from tradingai.engine.models.predict import predict_logits, predict_probability
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
+from tradingai.engine.runtime.replay import ReplayInputs, plan_replay, read_inputs, replay
+from tradingai.engine.runtime.verify import Verification, verify_run
+from tradingai.engine.store.database import Store
+
+from tests.fakes.homes import new_home, plain_settings
+from tests.fakes.live import promote
 
 COINS = ("BTC-USD", "ETH-USD", "BNB-USD")
 END = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
@@ -74,9 +86,10 @@ def opinionated(symbol: str, coins: tuple[str, ...] = COINS, *, seed: int = 0) -
     )
     logits = predict_logits(artifact, values[features.lookback :])
     slope = 1.2 / float(logits.std())
-    return replace(artifact, calibrator=Calibrator("platt", slope, -slope * float(logits.mean())))
+    return with_changes(artifact, calibrator=Calibrator("platt", slope, -slope * float(logits.mean())))
 
 
+@cache
 def live_model(
     symbol: str, version: str = "v1.0.0", coins: tuple[str, ...] = COINS, *, seed: int = 0
 ) -> LiveModel:
@@ -96,3 +109,48 @@ def batch_probability(symbol: str, minutes: int = 3600) -> tuple[np.ndarray, np.
     values = compute(features, market[symbol], {name: market[name].close for name in features.peers})
     first = features.lookback
     return market[symbol].ts[first:], predict_probability(artifact, values[first:])
+
+
+def replay_home(root: Path, days: float = 3.6) -> HomePaths:
+    """A home with stored candles of every coin and an opinionated model of each live."""
+    clock = RealClock()
+    paths = new_home(root, clock)
+    store_candles(paths, days)
+    for coin in COINS:
+        promote(paths, clock, opinionated(coin))
+    return paths
+
+
+@dataclass
+class Replays:
+    """A home in which to replay."""
+
+    paths: HomePaths
+    store: Store
+    settings: Settings
+
+    def inputs(self, hours: float = 2, **how: Any) -> ReplayInputs:
+        symbols = how.pop("symbols", COINS)
+        plan = plan_replay(self.paths, symbols, hours, how.pop("end", None), self.settings.scan_interval_s)
+        return read_inputs(self.paths, self.settings, plan, **how)
+
+    async def replay(
+        self, hours: float = 2, *, source: Any = None, reporter: Any = None, **how: Any
+    ) -> dict[str, Any]:
+        """The document of one replay."""
+        inputs = self.inputs(hours, **how)
+        return await replay(
+            self.store, self.settings, inputs, reporter or SilentReporter(), RealClock(), source=source
+        )
+
+    async def verify(self, run: str | None = None) -> Verification:
+        return await verify_run(self.store, self.paths, run, SilentReporter(), RealClock())
+
+
+@asynccontextmanager
+async def open_replays(root: Path, **changes: Any) -> AsyncIterator[Replays]:
+    """The home at ``root`` (see :func:`replay_home`) with its store open."""
+    paths, clock = HomePaths(root), RealClock()
+    settings = plain_settings(symbols=COINS, **changes)
+    async with await Store.open(root / "tradingai.db", paths, clock) as store:
+        yield Replays(paths, store, settings)

@@ -8,8 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.evaluation import evaluate
+from tradingai.engine.gates import Thresholds
 from tradingai.engine.models.artifact import best_path, load_artifact, save_artifact
+from tradingai.engine.registry.registry import Registry
 
 from tests.fakes.command_line import tradingai
 
@@ -211,15 +216,34 @@ def test_a_ledger_with_a_changed_line_is_refused_everywhere_and_left_alone(home)
     assert any("registry.json" in problem["message"] for problem in status.document["problems"])
 
 
-def test_a_certificate_that_is_not_what_the_artifact_says_is_found_by_recomputing(home):
-    """Ledger and certificate agree with each other; only evaluating again tells."""
+def test_a_certificate_with_an_invented_number_is_found_by_recomputing_it(home):
+    """Ledger, hashes and certificate agree with one another; only evaluating again tells."""
+    paths = HomePaths(home)
+    registry = Registry(paths, RealClock(), who="somebody")
+    honest = registry.certificate(MODEL)
+    candidate = evaluate._load(paths, best_path(paths, MODEL)).candidate(Thresholds(min_accuracy=0.9))
+    registry.record(
+        candidate, lambda attempt, version: replace(honest, attempt=attempt, version=version, accuracy=0.9)
+    )
+    quick = tradingai(home, "models", "verify", "--quick", "--json")
+    assert quick.status == 0, quick.out
+    assert [item["recomputed"] for item in quick.document["versions"]] == [False]
+    before = contents(home)
     done = tradingai(home, "models", "verify", "--json")
-    assert done.status == 0, done.out
-    assert [item["recomputed"] for item in done.document["versions"]] == [True]
+    assert done.status == FAILED
+    (found,) = done.document["versions"]
+    assert (found["state"], found["recomputed"]) == ("damaged", True)
+    assert f"accuracy is {honest.accuracy!r} instead of 0.9" in found["detail"]
     assert "recompute lstm_BTC-USD v1.0.0" in done.err
-    quick = tradingai(home, "models", "verify", "--quick")
-    assert "evaluated again" not in quick.out
-    assert "recompute" not in quick.err
+    assert contents(home) == before
+
+
+def test_an_honest_certificate_is_recomputed_to_the_same_numbers(small_home):
+    before = contents(small_home)
+    done = tradingai(small_home, "models", "verify")
+    assert done.status == 0, done.out
+    assert "1 of 1 versions evaluated again, every number compared." in done.out
+    assert contents(small_home) == before
 
 
 def test_a_checkpoint_of_another_feature_set_is_refused_and_no_attempt(home, tmp_path):
@@ -275,3 +299,20 @@ def test_a_full_disk_is_a_clear_error_and_freeing_space_is_enough(small_disk, le
     again = tradingai(home, *many, "--json")
     assert again.status == 0, again.err
     assert again.document[0]["rows"] > 1440
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_says_so_and_the_old_one_stays(small_disk, small_home):
+    """torch itself would tell of an unexpected position."""
+    artifact = load_artifact(best_path(HomePaths(small_home), MODEL))
+    path = small_disk / "lstm_BTC-USD_best.pt"
+    save_artifact(path, artifact)
+    before = path.read_bytes()
+    fill(small_disk, 20_000)
+    with pytest.raises(TradingAIError) as caught:
+        save_artifact(path, replace(artifact, notes={"more": "x" * 100_000}))
+    assert "No space left on device" in caught.value.message
+    assert "Free space on that disk" in caught.value.remedy
+    assert path.read_bytes() == before
+    assert sorted(item.name for item in small_disk.iterdir()) == [
+        "ballast", "lstm_BTC-USD_best.json", "lstm_BTC-USD_best.pt",
+    ]  # fmt: skip

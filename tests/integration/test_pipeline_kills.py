@@ -35,7 +35,7 @@ def begin(home):
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.small_pipeline", str(home)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(), start_new_session=True,
+        env=environment(SYMBOLS=",".join(REQUEST.symbols)), start_new_session=True,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -267,9 +268,18 @@ def test_twenty_kills_end_in_the_same_values(paths, prepared):
     killed_again_and_again(paths, 20, prepared[1].sha256)
 
 
-def test_the_thread_count_is_part_of_the_training(paths):
-    one = train(paths, training=LstmTraining(epochs=1))
-    two = train(paths, training=LstmTraining(epochs=1, threads=2))
-    assert not two.skipped
-    assert two.record["threads"] == 2
-    assert one.record["threads"] == 1
+def test_the_thread_count_is_part_of_the_training(trained):
+    with pytest.raises(InterruptedRunError):
+        train(trained, StopAt(1), replace(TRAINING, threads=2))
+    assert train(trained).skipped
+    assert load_checkpoint(last_path(trained, MODEL)).identity["threads"] == 2
+
+
+def test_a_kill_between_artifact_and_resume_state_leaves_nothing_to_do(trained, prepared, tmp_path):
+    other = HomePaths(tmp_path / "other")
+    shutil.copytree(trained.data, other.data, copy_function=os.link)
+    with pytest.raises(InterruptedRunError):
+        train(other, StopAt(30))
+    shutil.copy(last_path(other, MODEL), last_path(trained, MODEL))
+    assert train(trained).sha256 == prepared[1].sha256
+    assert not last_path(trained, MODEL).exists()

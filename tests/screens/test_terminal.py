@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.command_line import tradingai
 from tests.fakes.terminal import Terminal
 
 EMPTY = "Nothing has run in this home yet"
@@ -38,7 +37,7 @@ def start_long_job(terminal: Terminal, home: Path) -> list[int]:
         terminal.read(0.2)
         pids = [row["pid"] for row in jobs(home) if row["state"] == "running" and row["pid"]]
         if pids:
-            assert terminal.wait_for("ETA"), "the console does not show the job"
+            assert terminal.wait_for("JobStarted"), "the console does not show the job"
             return pids
     raise AssertionError([dict(row) for row in jobs(home)])
 
@@ -158,16 +157,14 @@ def test_a_home_nobody_may_write_is_told_with_exit_status_2(tmp_path):
         assert b"Update TradingAI" in terminal.output
 
 
-def test_a_locked_database_is_told_and_counts_as_killed(tmp_path):
+def test_a_locked_database_is_told_with_its_remedy(tmp_path):
     home = tmp_path / "home"
-    assert tradingai(home, "data", "list", "--json").status in {0, 4}
     with Terminal(home) as terminal:
         assert terminal.wait_for(EMPTY)
         connection = sqlite3.connect(home / "tradingai.db", isolation_level=None)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")
         terminal.send("K")
-        assert terminal.wait_for("locked", 40)
+        assert terminal.wait_for("is locked", 40)
         connection.rollback()
         connection.close()
         assert b"Traceback" not in terminal.output

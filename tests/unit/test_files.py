@@ -114,3 +114,13 @@ def test_leftovers_of_killed_writers_are_swept(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"whole")
     assert sweep_temporaries(tmp_path) == 1
     assert names(tmp_path) == ["model.pt"]
+
+
+def test_a_write_that_was_cut_short_is_a_full_disk_where_no_space_is_left(tmp_path, monkeypatch):
+    """numpy raises an OSError without a number."""
+    cut = OSError("100800 requested and 97264 written")
+    assert "Check the disk" in storage_error(cut, tmp_path / "new" / "f").remedy
+    monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**62)
+    told = storage_error(cut, tmp_path / "new" / "f")
+    assert told.message.endswith("No space left on device")
+    assert "Free space" in told.remedy

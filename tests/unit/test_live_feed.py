@@ -89,3 +89,8 @@ def test_histories_of_different_markets_have_no_common_feed(tmp_path):
 def test_other_providers_have_no_live_feed_yet():
     with pytest.raises(UsageError, match="provider ccxt"):
         live_feed(plain_settings(data_provider="ccxt"), [])
+
+
+def test_a_coin_that_the_market_does_not_have_is_refused_before_the_first_scan():
+    with pytest.raises(UsageError, match="SOL-USD"):
+        live_feed(plain_settings(symbols=("BTC-USD", "SOL-USD")), [])

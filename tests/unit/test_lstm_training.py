@@ -122,6 +122,24 @@ def test_epochs_are_told_with_loss_accuracy_and_rate():
     assert all(event.model == "lstm_X-USD" and event.bars_per_s > 0 for event in told)
     assert told[0].best
     assert told[-1].eta_s == 0.0
+    last = reporter.last_progress
+    assert (last.done, last.total, last.unit, last.eta_s) == (6_000, 6_000, "bars", 0.0)
+    assert last.detail["validation_accuracy"] == told[-1].validation_accuracy
+    assert last.detail["epoch"] == last.detail["epochs"] == 3
+
+
+def test_progress_within_an_epoch_says_how_far_it_is():
+    reporter = StopAt(5)
+    run = fit(memory_task(3_000), LstmTraining(epochs=2), reporter)
+    with pytest.raises(InterruptedRunError):
+        run.run()
+    run._tell()
+    said = reporter.last_progress
+    assert said.done == 5 * 32 * 8
+    assert said.total == 4_000
+    assert said.eta_s == pytest.approx((said.total - said.done) / said.rate)
+    assert 0.0 < said.detail["accuracy"] < 1.0
+    assert said.detail["loss"] > 0
 
 
 def test_a_labelless_validation_is_refused():

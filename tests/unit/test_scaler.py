@@ -87,3 +87,15 @@ def test_a_damaged_document_is_refused(damage):
     document = {**Scaler.fit(NAMES, VALUES, 0, 3).as_dict(), **damage}
     with pytest.raises(ArtifactError, match="damaged scaler"):
         Scaler.from_dict(document)
+
+
+def test_several_ranges_give_the_moments_of_all_their_rows_and_of_no_other():
+    values = np.random.default_rng(2).normal([5.0, -3.0], [1.0, 20.0], (100_000, 2)).astype(np.float32)
+    values[40_000:60_000] = np.nan
+    scaler = Scaler.over(("a", "b"), values, [(10, 40_000), (60_000, 99_990)])
+    exact = np.concatenate([values[10:40_000], values[60_000:99_990]]).astype(np.float64)
+    assert scaler.mean == pytest.approx(exact.mean(axis=0), rel=1e-12)
+    assert scaler.std == pytest.approx(exact.std(axis=0), rel=1e-10)
+    assert (scaler.lo, scaler.hi) == (10, 99_990)
+    with pytest.raises(DataError, match="rows 7 … 7"):
+        Scaler.over(("a", "b"), values, [(7, 7)])

@@ -264,6 +264,10 @@ class ConsoleScreen(Shell):
         """This screen's newest job."""
         return next((job for job in snapshot.jobs if SCREEN_OF_JOB.get(job.kind) == self.MODE), None)
 
+    def do_save(self) -> None:
+        """Keep a picture of this screen."""
+        self.host.save_screen(self.MODE)
+
     def do_kill(self) -> None:
         """The kill switch: on at once, off after typing it."""
         toggle_kill(self.host)

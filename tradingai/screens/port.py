@@ -108,6 +108,10 @@ class Host(Protocol):
         """Write a section's rows as CSV below the home."""
         ...
 
+    def save_screen(self, mode: str) -> None:
+        """Write the visible screen as SVG below the home."""
+        ...
+
     def cancel_job(self, screen: ConsoleScreen) -> None:
         """Stop the running job the operator means, after a question."""
         ...

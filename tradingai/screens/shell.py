@@ -56,7 +56,7 @@ class Shell(Screen[None]):
         self.current: View | None = None
         self.helping = False
         self.dimmed = False
-        self._toast: Line | None = None
+        self._toast: tuple[Line, ...] = ()
 
     def view(self, snapshot: ConsoleSnapshot, selection: Selection, extent: Extent) -> View:
         """All this screen shows. Pure."""
@@ -207,16 +207,13 @@ class Shell(Screen[None]):
         if self.helping:
             title = MODE_BY_ID[self.MODE].title
             self._lines("#help").show((BLANK, *help_lines(title, view.keys, height - 2)))
-        toast = self._toast
-        if toast is None:
-            self._place("#toast", 0, 0, 0, 0)
-        else:
-            room = min(toast.width + 2, extent.columns - 2)
-            self._place("#toast", extent.columns - room - 1, extent.rows - 2, room, 1)
-            self._lines("#toast").show((toast,))
+        rows = len(self._toast)
+        room = min(max((row.width for row in self._toast), default=0) + 2, extent.columns - 2)
+        self._place("#toast", extent.columns - room - 1, extent.rows - 1 - rows, room, rows)
+        self._lines("#toast").show(self._toast)
 
-    def show_toast(self, toast: Line | None) -> None:
-        """Show or hide the one-line message above the footer."""
+    def show_toast(self, toast: tuple[Line, ...]) -> None:
+        """Show a message above the footer, or hide it."""
         self._toast = toast
         self.paint()
 

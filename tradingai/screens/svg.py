@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from textual.app import App
 from textual.strip import Strip
+
+from tradingai.widgets.palette import PALETTES
 
 CELL_WIDTH: Final = 9.6
 CELL_HEIGHT: Final = 19.0
@@ -28,9 +30,15 @@ def _hex(colour: ColorTriplet | None, fallback: str) -> str:
     return colour.hex if colour is not None else fallback
 
 
-def screen_strips(app: App[object]) -> list[Strip]:
+def screen_strips(app: App[Any]) -> list[Strip]:
     """What the visible screen shows, one strip a row, dialogs over their page."""
     return app.screen._compositor.render_strips()  # noqa: SLF001 - Textual has no public way to read the cells
+
+
+def screen_svg(app: App[Any], title: str) -> str:
+    """The visible screen as an SVG document."""
+    theme = app.theme if app.theme in PALETTES else next(iter(PALETTES))
+    return cells_svg(screen_strips(app), app.size.width, title=title, ground=PALETTES[theme]["bg"])
 
 
 def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, ground: str) -> str:

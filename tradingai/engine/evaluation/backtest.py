@@ -53,10 +53,9 @@ class BacktestPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TestRange:
+class TradedRange:
     """Rows ``lo`` … ``hi`` - 1 of one coin's candles with what its model says at their closes."""
 
-    __test__ = False
     model: str
     symbol: str
     candles: Candles
@@ -80,7 +79,7 @@ class Moment(NamedTuple):
     scan: Scan
 
 
-def backtest(plan: BacktestPlan, test: TestRange, reporter: Reporter) -> BacktestResult:
+def backtest(plan: BacktestPlan, test: TradedRange, reporter: Reporter) -> BacktestResult:
     """Scan the range from a fresh account. Raises DataError for one without a scan, InterruptedRunError."""
     tally = Tally(plan.config.costs, hashing=False)
     first_us = last_us = 0
@@ -115,7 +114,7 @@ def backtest(plan: BacktestPlan, test: TestRange, reporter: Reporter) -> Backtes
     )
 
 
-def decisions(plan: BacktestPlan, test: TestRange) -> Iterator[Decision]:
+def decisions(plan: BacktestPlan, test: TradedRange) -> Iterator[Decision]:
     """Every decision of the backtest, for comparing it with a replay."""
     desk = None
     for moment in moments(plan, test):
@@ -125,7 +124,7 @@ def decisions(plan: BacktestPlan, test: TestRange) -> Iterator[Decision]:
         yield from scanned.decisions
 
 
-def moments(plan: BacktestPlan, test: TestRange) -> Iterator[Moment]:
+def moments(plan: BacktestPlan, test: TradedRange) -> Iterator[Moment]:
     """The scans at whole multiples of the interval whose newest closed minute lies in the range."""
     first_row_us, step_us = int(test.candles.ts[0]), plan.interval_s * _SECOND_US
     first_us = -(-(first_row_us + (test.lo + 1) * MINUTE_US) // step_us) * step_us
@@ -144,7 +143,7 @@ def moments(plan: BacktestPlan, test: TestRange) -> Iterator[Moment]:
 class _Bars:
     """Rows as bars, with Python's own floats."""
 
-    def __init__(self, test: TestRange) -> None:
+    def __init__(self, test: TradedRange) -> None:
         self._test = test
 
     def minute(self, row: int) -> Minute:
@@ -160,7 +159,7 @@ def _newest(real: Bools) -> npt.NDArray[np.int64]:
     return np.maximum.accumulate(np.where(real, np.arange(len(real)), -1))
 
 
-def _coin(test: TestRange, newest: int, newest_peers: int) -> CoinInput:
+def _coin(test: TradedRange, newest: int, newest_peers: int) -> CoinInput:
     """The coin as a stream would show it whose newest candle is row ``newest``."""
     if newest < test.lo:
         return CoinInput(test.symbol, None, float("nan"), float("nan"), None, "no candle in the range")

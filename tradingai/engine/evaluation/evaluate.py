@@ -29,7 +29,7 @@ from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.symbols import HORIZON_MINUTES, MINUTE_US
 from tradingai.engine.datasets.dataset import Dataset, load_dataset
 from tradingai.engine.evaluation.assess import Assessment, JudgedBars, Subject, assess
-from tradingai.engine.evaluation.backtest import BacktestPlan, TestRange, backtest
+from tradingai.engine.evaluation.backtest import BacktestPlan, TradedRange, backtest
 from tradingai.engine.evaluation.baselines import majority_up
 from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, Examined, run_battery
 from tradingai.engine.evaluation.leakage.causality import Market
@@ -213,7 +213,7 @@ def _assess(
         reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
         examined = _examined(paths, loaded)
         reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "backtest"}))
-        traded = backtest(plan, test_range(loaded.data, loaded.own, examined), reporter)
+        traded = backtest(plan, traded_range(loaded.data, loaded.own, examined), reporter)
         leakage = run_battery(examined, rng, reporter, clock)
     subject = Subject(
         model=artifact.model,
@@ -226,11 +226,11 @@ def _assess(
     return replace(assess(subject, bars, thresholds, leakage), backtest=traded)
 
 
-def test_range(data: Dataset, own: Candles, examined: Examined) -> TestRange:
+def traded_range(data: Dataset, own: Candles, examined: Examined) -> TradedRange:
     """What the backtest goes through."""
     market, test = examined.market, data.split.test
     column = data.features.names.index(ATR_RATIO)
-    return TestRange(
+    return TradedRange(
         model=examined.artifact.model,
         symbol=data.symbol,
         candles=own,

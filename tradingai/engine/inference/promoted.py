@@ -91,13 +91,13 @@ def load_promoted(
 
     A model whose file is missing, damaged or not the one the ledger recorded is refused: nothing is raised.
     """
-    wanted = set(symbols)
+    wanted = list(symbols)
     before = {(live.model, live.version, live.sha256): live for live in (known or PromotedModels()).models}
     models: list[LiveModel] = []
     refused: list[ModelRefused] = []
-    for model, entry in ledger.live().items():
-        if _symbol(ledger, entry) not in wanted:
-            continue
+    coins = {model: _symbol(ledger, entry) for model, entry in ledger.live().items()}
+    live = [(model, entry) for model, entry in ledger.live().items() if coins[model] in wanted]
+    for model, entry in sorted(live, key=lambda item: (wanted.index(coins[item[0]]), item[0])):
         try:
             kept = before.get((model, entry.version, entry.artifact_sha256))
             models.append(kept or load_version(paths, entry))

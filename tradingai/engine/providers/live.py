@@ -102,8 +102,9 @@ def live_feed(settings: Settings, history: Sequence[DatasetManifest]) -> LiveFee
 
 def _one_market(settings: Settings, history: Sequence[DatasetManifest]) -> tuple[str, int, int | None]:
     """(preset, seed, drift_at in minutes) that all stored candles share; the settings' without any."""
+    for symbol in settings.symbols:
+        coin_of(symbol)
     for item in history:
-        coin_of(item.symbol)
         if not item.synthetic:
             raise UsageError(
                 f"the candles of {item.symbol} are of provider {item.provider}, live ones would be synthetic",

@@ -323,6 +323,11 @@ class ConsoleSnapshot:
         """Jobs that run now."""
         return tuple(job for job in self.jobs if job.state == "running")
 
+    @property
+    def open_jobs(self) -> tuple[JobView, ...]:
+        """Jobs that run now or wait for their turn."""
+        return tuple(job for job in self.jobs if job.state in {"running", "queued"})
+
     def evaluation(self, model: str) -> EvaluationView | None:
         """The newest evaluation of ``model``."""
         return next((item for item in self.evaluations if item.model == model), None)

@@ -7,6 +7,7 @@ nothing to anybody. Its decisions depend on candles, models, settings and code a
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,9 +84,11 @@ def plan_replay(
             remedy="Leave --end out, or make more candles (`tradingai data list` shows what there is).",
         )
     step = interval_s * _SECOND_US
-    scans = round(hours * 3600 / interval_s)
+    scans = round(hours * 3600 / interval_s) if math.isfinite(hours) else 0
     if scans < 1:
-        raise UsageError(f"{hours:g} hours hold no scan", remedy=f"Scans are {interval_s} s apart.")
+        raise UsageError(
+            f"{hours:g} hours hold no scan", remedy=f"Scans are {interval_s} s apart: ask for --hours 72."
+        )
     last_us = until_us - until_us % step
     return ReplayPlan(tuple(symbols), last_us - (scans - 1) * step, last_us, interval_s)
 

@@ -17,9 +17,10 @@ _MANY_BARS: Final = 250_000
 
 @dataclass(frozen=True, slots=True)
 class LstmTraining:
-    """Settings of one LSTM training. All but the last three rows are part of its identity.
+    """Settings of one LSTM training.
 
-    Raises UsageError for numbers that cannot be trained with.
+    All are part of its identity but ``fresh``, ``replace_unfinished`` and ``checkpoint_every_s``; of ``device``
+    the kind that was chosen is. Raises UsageError for numbers that cannot be trained with.
     """
 
     epochs: int = 10

@@ -6,6 +6,7 @@ training before it stays until the new one is complete. The caller holds the mod
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -206,13 +207,21 @@ def _finished(paths: HomePaths, model: str, identity: dict[str, Any]) -> Trainin
     if artifact.record.get("identity") != identity:
         return None
     write_card(path, artifact)
-    last_path(paths, model).unlink(missing_ok=True)
+    _drop_finished_checkpoint(last_path(paths, model), identity)
     epochs, accuracy = artifact.record["epochs_run"], artifact.record["validation"]["early_stop"]["accuracy"]
     reason = (
         f"{model} stands: trained for {epochs} epochs on the same data with the same settings, "
         f"validation accuracy {accuracy:.1%} ({artifact.sha256[:8]})"
     )
     return TrainingResult(model, path, artifact.sha256, artifact.record, skipped=True, reason=reason)
+
+
+def _drop_finished_checkpoint(path: Path, identity: dict[str, Any]) -> None:
+    """Remove the resume state that a kill left beside the artifact it led to; another training's stays."""
+    with suppress(ArtifactError):  # a damaged one is of no training that could be told apart: it stays, too
+        checkpoint = load_checkpoint(path)
+        if checkpoint is not None and checkpoint.identity == identity:
+            path.unlink()
 
 
 def _resumable(

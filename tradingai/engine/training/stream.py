@@ -198,7 +198,8 @@ class StreamFit:
             self._update(*self.reader.chunk(self.state.chunk))
             self.state.chunk += 1
             self.state.epoch_seconds += self._clock.monotonic() - began
-            self._tell()
+            if self._clock.monotonic() - self._told_at >= _TELL_EVERY_S:
+                self._tell()
             self._checkpoint_if_due()
 
     def _update(self, features: Features, labels: Labels) -> None:
@@ -263,6 +264,7 @@ class StreamFit:
         state.finish_epoch(epoch, self.reader.consumed(), self.plan.bars)
         self.reader.restart()
         self._checkpoint()
+        self._tell()
         rate = state.bars_per_s[-1]
         left = (self.training.epochs - state.epoch) * self.plan.bars
         self._reporter.emit(
@@ -303,23 +305,21 @@ class StreamFit:
         self._saved_at = self._clock.monotonic()
 
     def _tell(self) -> None:
-        """Report progress ten times a second."""
-        now = self._clock.monotonic()
-        if now - self._told_at < _TELL_EVERY_S:
-            return
-        self._told_at = now
+        """Report progress; the rate is that of the current epoch, or of the last one where it is at its start."""
+        self._told_at = self._clock.monotonic()
         state, total = self.state, self.training.epochs * self.plan.bars
         in_epoch = self.reader.bars
         done = state.epoch * self.plan.bars + in_epoch
-        rate = in_epoch / state.epoch_seconds if state.epoch_seconds > 0 else None
+        rate = in_epoch / state.epoch_seconds if state.epoch_seconds > 0 else (state.bars_per_s or [None])[-1]
         last = state.history[-1] if state.history else None
         self._reporter.progress(
             Progress(
                 done=done, total=total, unit="bars", rate=rate, eta_s=(total - done) / rate if rate else None,
                 detail={
-                    "model": self.task.model, "epoch": state.epoch + 1, "epochs": self.training.epochs,
-                    "loss": state.loss_sum / max(state.labelled, 1),
-                    "accuracy": state.right / max(state.labelled, 1),
+                    "model": self.task.model, "epochs": self.training.epochs,
+                    "epoch": min(state.epoch + 1, self.training.epochs),
+                    "loss": state.loss_sum / state.labelled if state.labelled else None,
+                    "accuracy": state.right / state.labelled if state.labelled else None,
                     "validation_loss": last.validation_loss if last else None,
                     "validation_accuracy": last.validation_accuracy if last else None,
                     "bars_per_s": rate, "device": self.compute.label, "threads": self.training.threads,

@@ -1,0 +1,224 @@
+"""How fast the console is: first paint, key to paint while two workers train, idle CPU, growth of memory.
+
+    python benchmarks/console.py [--home HOME] [--keys 300] [--idle 60] [--minutes 5 | --hour]
+
+Measures in a pseudo-terminal of 120 × 40. HOME is copied; without one the quick candles and features are made first
+(a minute). First paint is compared with that of an empty Textual app in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import pty
+import select
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+EMPTY_APP = """
+from textual.app import App
+from textual.widgets import Static
+class Empty(App):
+    def compose(self):
+        yield Static("DRY-RUN")
+Empty().run()
+"""
+KEYS = (
+    ("2", "Datasets"),
+    ("9", "Ledger"),
+    ("4", "Loss by epoch"),
+    ("3", "look-back"),
+    ("5", "Gates"),
+    ("0", "newest last"),
+    ("j", "▸"),
+    ("k", "▸"),
+    ("1", "Pipeline"),
+    ("?", "Everywhere"),
+    ("?", "Pipeline"),
+)
+"""Keys, and a text that only their paint writes."""
+
+
+class Terminal:
+    """A process in a pseudo-terminal."""
+
+    def __init__(self, *program: str) -> None:
+        self.begun = time.perf_counter()
+        self.pid, self.descriptor = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8")
+            os.environ.pop("NO_COLOR", None)
+            os.execv(program[0], program)
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+
+    def read_until(self, text: str, seconds: float = 60) -> float | None:
+        """Seconds until ``text`` was written, or None."""
+        begun, seen, needle = time.perf_counter(), b"", text.encode()
+        while (left := begun + seconds - time.perf_counter()) > 0:
+            if select.select([self.descriptor], [], [], left)[0]:
+                seen += os.read(self.descriptor, 1 << 16)
+                if needle in seen:
+                    return time.perf_counter() - begun
+        return None
+
+    def drain(self, seconds: float) -> None:
+        """Take what is written for a while."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0:
+            if select.select([self.descriptor], [], [], left)[0]:
+                os.read(self.descriptor, 1 << 16)
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self.descriptor, keys.encode())
+
+    def processor_seconds(self) -> float:
+        """Processor time of the process itself, not of its workers."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mb(self) -> float:
+        """Memory in use."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def kill(self) -> None:
+        """End it at once; its workers end when they notice."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.descriptor)
+
+
+def console(home: Path) -> Terminal:
+    """The console over a home."""
+    return Terminal(sys.executable, "-m", "tradingai", "--home", str(home))
+
+
+def tradingai(home: Path, *arguments: str) -> None:
+    """Run a command to its end."""
+    subprocess.run([sys.executable, "-m", "tradingai", "--home", str(home), *arguments], cwd=ROOT, check=True)
+
+
+def prepare(home: Path, source: Path | None) -> None:
+    """A home with candles and features of two coins."""
+    if source is not None:
+        shutil.copytree(source, home, symlinks=True)
+        return
+    tradingai(home, "data", "generate", "--symbols", "BTC,ETH")
+    tradingai(home, "features", "build", "--symbols", "BTC,ETH")
+
+
+def first_paint(home: Path, rounds: int) -> tuple[float, float]:
+    """Median seconds to the first row, of the console and of an empty Textual app."""
+    ours, empty = [], []
+    for _ in range(rounds):
+        for found, start in (
+            (ours, lambda: console(home)),
+            (empty, lambda: Terminal(sys.executable, "-c", EMPTY_APP)),
+        ):
+            terminal = start()
+            seconds = terminal.read_until("DRY-RUN")
+            if seconds is None:
+                raise SystemExit("nothing was painted within a minute")
+            found.append(seconds)
+            terminal.drain(0.5)
+            terminal.kill()
+    return statistics.median(ours), statistics.median(empty)
+
+
+def key_to_paint(terminal: Terminal, count: int) -> tuple[list[float], list[float]]:
+    """Seconds from key to paint: first visits of screens, and all later keys."""
+    first, later, missed = [], [], 0
+    for index in range(count):
+        key, text = KEYS[index % len(KEYS)]
+        terminal.drain(0.12)
+        terminal.press(key)
+        seconds = terminal.read_until(text, 5)
+        if seconds is None:
+            missed += 1
+            continue
+        (first if index < len(KEYS) else later).append(seconds)
+    if missed > count // 50:
+        raise SystemExit(f"{missed} of {count} keys painted nothing that was recognised")
+    return first, later
+
+
+def train_two(terminal: Terminal) -> None:
+    """Start two trainings that outlast the measurement."""
+    terminal.press("4")
+    terminal.drain(2)
+    terminal.press("t")
+    terminal.drain(1)
+    terminal.press("\x7f" * 40 + "BTC,ETH")
+    terminal.press("\x1b[B" + "\x7f" * 6 + "1000")
+    terminal.press("\x1b[B\x1b[B" + "\x7f" * 4 + "yes\r")
+    terminal.drain(15)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value that ``share`` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--keys", type=int, default=300)
+    parser.add_argument("--idle", type=float, default=60.0)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--hour", action="store_true")
+    chosen = parser.parse_args()
+    minutes = 60.0 if chosen.hour else chosen.minutes
+    with tempfile.TemporaryDirectory(prefix="console-bench-") as folder:
+        home = Path(folder) / "home"
+        prepare(home, chosen.home)
+        ours, empty = first_paint(home, 5)
+        print(
+            f"first paint            {ours * 1000:7.0f} ms   (empty Textual app {empty * 1000:.0f} ms; limit 1000)"
+        )
+        terminal = console(home)
+        terminal.read_until("here")
+        terminal.drain(5)
+        before, begun = terminal.processor_seconds(), time.perf_counter()
+        terminal.drain(chosen.idle)
+        idle = (terminal.processor_seconds() - before) / (time.perf_counter() - begun)
+        print(
+            f"idle CPU               {idle * 100:7.2f} %    (of one core over {chosen.idle:.0f} s; limit 1)"
+        )
+        quiet_first, quiet = key_to_paint(terminal, max(len(KEYS) * 3, chosen.keys // 4))
+        print(
+            f"key to paint, idle     {quantile(quiet, 0.5) * 1000:7.0f} ms   p99 {quantile(quiet, 0.99) * 1000:.0f}"
+        )
+        train_two(terminal)
+        _, busy = key_to_paint(terminal, chosen.keys)
+        print(
+            f"key to paint, training {quantile(busy, 0.5) * 1000:7.0f} ms   p99 {quantile(busy, 0.99) * 1000:.0f}, "
+            f"{len(busy)} keys, two workers (limit 100)"
+        )
+        print(f"first visit of a screen{max(quiet_first) * 1000:7.0f} ms   (slowest)")
+        start = terminal.resident_mb()
+        terminal.drain(minutes * 60)
+        end = terminal.resident_mb()
+        print(
+            f"memory                 {end:7.1f} MB   ({end - start:+.1f} MB in {minutes:.0f} min of training)"
+        )
+        terminal.kill()
+
+
+if __name__ == "__main__":
+    main()
