@@ -2,8 +2,8 @@
 
     python benchmarks/console.py [--home HOME] [--keys 300] [--idle 60] [--minutes 5 | --hour]
 
-Measures in a pseudo-terminal of 120 × 40. HOME is copied; without one the quick candles and features are made first
-(a minute). First paint is compared with that of an empty Textual app in the same run.
+Measures in a pseudo-terminal of 120 × 40. HOME is copied; without one the quick candles and features are made
+first (a minute). First paint is compared with that of an empty Textual app in the same run.
 """
 
 from __future__ import annotations
@@ -172,6 +172,11 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def show(what: str, value: str, note: str) -> None:
+    """One row of the table, as soon as it is known."""
+    print(f"{what:<24}{value:>10}   {note}", flush=True)
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(
@@ -188,35 +193,29 @@ def main() -> None:
         home = Path(folder) / "home"
         prepare(home, chosen.home)
         ours, empty = first_paint(home, 5)
-        print(
-            f"first paint            {ours * 1000:7.0f} ms   (empty Textual app {empty * 1000:.0f} ms; limit 1000)"
-        )
+        show("first paint", f"{ours * 1000:.0f} ms", f"an empty Textual app {empty * 1000:.0f}; limit 1000")
         terminal = console(home)
         terminal.read_until("here")
         terminal.drain(5)
         before, begun = terminal.processor_seconds(), time.perf_counter()
         terminal.drain(chosen.idle)
         idle = (terminal.processor_seconds() - before) / (time.perf_counter() - begun)
-        print(
-            f"idle CPU               {idle * 100:7.2f} %    (of one core over {chosen.idle:.0f} s; limit 1)"
-        )
-        quiet_first, quiet = key_to_paint(terminal, max(len(KEYS) * 3, chosen.keys // 4))
-        print(
-            f"key to paint, idle     {quantile(quiet, 0.5) * 1000:7.0f} ms   p99 {quantile(quiet, 0.99) * 1000:.0f}"
+        show("idle CPU", f"{idle * 100:.2f} %", f"of one core over {chosen.idle:.0f} s; limit 1")
+        first, quiet = key_to_paint(terminal, max(len(KEYS) * 3, chosen.keys // 4))
+        show("first visit of a screen", f"{max(first) * 1000:.0f} ms", "the slowest")
+        show(
+            "key to paint, idle",
+            f"{quantile(quiet, 0.5) * 1000:.0f} ms",
+            f"p99 {quantile(quiet, 0.99) * 1000:.0f}",
         )
         train_two(terminal)
         _, busy = key_to_paint(terminal, chosen.keys)
-        print(
-            f"key to paint, training {quantile(busy, 0.5) * 1000:7.0f} ms   p99 {quantile(busy, 0.99) * 1000:.0f}, "
-            f"{len(busy)} keys, two workers (limit 100)"
-        )
-        print(f"first visit of a screen{max(quiet_first) * 1000:7.0f} ms   (slowest)")
+        note = f"p99 {quantile(busy, 0.99) * 1000:.0f}; {len(busy)} keys, two workers; limit 100"
+        show("key to paint, training", f"{quantile(busy, 0.5) * 1000:.0f} ms", note)
         start = terminal.resident_mb()
         terminal.drain(minutes * 60)
         end = terminal.resident_mb()
-        print(
-            f"memory                 {end:7.1f} MB   ({end - start:+.1f} MB in {minutes:.0f} min of training)"
-        )
+        show("memory", f"{end:.1f} MB", f"{end - start:+.1f} in {minutes:g} min of training")
         terminal.kill()
 
 

@@ -23,14 +23,11 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.commands import CancelJob, Command
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.files import write_atomic
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventsView, EventView
 from tradingai.screens.base import ConsoleScreen
-from tradingai.screens.dialog import Dialog
 from tradingai.screens.memory import Memory, remember
-from tradingai.screens.palette import Entry, Palette
 from tradingai.screens.port import ConsoleEngine, Host
 from tradingai.screens.terminal import silence_terminal, terminal_is_gone
 from tradingai.screens.toasts import TOAST_S, toast_lines, worth_a_toast
@@ -39,6 +36,10 @@ from tradingai.widgets.header import MODE_BY_ID, MODES
 from tradingai.widgets.palette import DARK, DARK_THEME, LIGHT_THEME, PALETTES, css_variables, theme
 from tradingai.widgets.section import Table
 from tradingai.widgets.signs import glyphs_for
+
+if TYPE_CHECKING:
+    from tradingai.engine.core.commands import Command
+    from tradingai.screens.dialog import Dialog
 
 POLL_S: Final = 0.25
 TICK_S: Final = 1.0
@@ -118,6 +119,8 @@ class ConsoleApp(App[int]):
             self.exit(error.exit_status)
             return
         self._poll()
+        for name in (*SCREEN_CLASSES, "steps", "dialog", "palette"):
+            await asyncio.to_thread(import_module, f"tradingai.screens.{name}")
 
     async def on_unmount(self) -> None:
         """Remember where the operator was, and let the engine go."""
@@ -307,6 +310,9 @@ class ConsoleApp(App[int]):
 
     def cancel_job(self, screen: ConsoleScreen) -> None:
         """Stop the job under the cursor, or this screen's running one, or the only one, after a question."""
+        from tradingai.engine.core.commands import CancelJob
+        from tradingai.screens.dialog import Dialog
+
         job = screen.job_to_cancel(self._snapshot)
         if job is None:
             return
@@ -320,6 +326,8 @@ class ConsoleApp(App[int]):
 
     def open_palette(self, screen: ConsoleScreen) -> None:
         """All keys of this screen, every screen, and what works everywhere."""
+        from tradingai.screens.palette import Entry, Palette
+
         keys = screen.current.keys if screen.current else ()
         entries = [Entry(f"{item.help}", face(item.key), item.action) for item in keys]
         entries += [Entry(f"Go to {mode.title}", mode.key, f"screen:{mode.id}") for mode in MODES]
@@ -360,6 +368,8 @@ class ConsoleApp(App[int]):
         if not running:
             self._leave()
             return
+        from tradingai.screens.dialog import Dialog
+
         names = ", ".join(job.title for job in running)
         texts = [
             f"Still running here: {names}.",

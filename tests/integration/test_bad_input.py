@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.ledger import Candidate
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.evaluation import evaluate
-from tradingai.engine.gates import Thresholds
 from tradingai.engine.models.artifact import best_path, load_artifact, save_artifact
 from tradingai.engine.registry.registry import Registry
 
@@ -221,9 +220,18 @@ def test_a_certificate_with_an_invented_number_is_found_by_recomputing_it(home):
     paths = HomePaths(home)
     registry = Registry(paths, RealClock(), who="somebody")
     honest = registry.certificate(MODEL)
-    candidate = evaluate._load(paths, best_path(paths, MODEL)).candidate(Thresholds(min_accuracy=0.9))
+    (folder,) = (paths.versions / MODEL).iterdir()
+    candidate = Candidate(
+        model=MODEL,
+        symbol=honest.symbol,
+        artifact_sha256=honest.inputs["artifact_sha256"],
+        artifact=folder / "model.pt",
+        sidecar=folder / "model.json",
+        test_sha256=honest.inputs["test_sha256"],
+        key="another evaluation",
+    )
     registry.record(
-        candidate, lambda attempt, version: replace(honest, attempt=attempt, version=version, accuracy=0.9)
+        candidate, lambda attempt, version: replace(honest, attempt=attempt, version=version, brier=0.1)
     )
     quick = tradingai(home, "models", "verify", "--quick", "--json")
     assert quick.status == 0, quick.out
@@ -233,7 +241,7 @@ def test_a_certificate_with_an_invented_number_is_found_by_recomputing_it(home):
     assert done.status == FAILED
     (found,) = done.document["versions"]
     assert (found["state"], found["recomputed"]) == ("damaged", True)
-    assert f"accuracy is {honest.accuracy!r} instead of 0.9" in found["detail"]
+    assert f"brier is {honest.brier!r} instead of 0.1" in found["detail"]
     assert "recompute lstm_BTC-USD v1.0.0" in done.err
     assert contents(home) == before
 

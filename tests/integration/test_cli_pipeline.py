@@ -32,6 +32,33 @@ def test_three_models_pass_every_gate_and_are_live(golden_home):
         assert (link / "model.pt").is_file()
 
 
+def test_it_ends_with_a_replay_of_72_hours(golden_home):
+    replay = golden_home.document["replay"]
+    assert (replay["scans"], replay["decisions"]) == (2160, 6480)
+    assert sum(replay["by_reason"].values()) == 6480
+    assert replay["signals"] == replay["by_reason"]["emitted"] > 100
+    assert (replay["start"], replay["end"]) == ("2025-11-07T01:10:00Z", "2025-11-10T01:08:00Z")
+    assert replay["models"] == dict.fromkeys(MODELS, "v1.0.0")
+    assert replay["trades"] > 100
+    assert 0.4 < replay["win_rate"] < 0.8
+    assert replay["halted"] is None
+    for item in golden_home.document["models"]:
+        traded = item["backtest"]
+        assert sum(traded["by_reason"].values()) == traded["scans"] == traded["decisions"]
+        assert traded["accuracy"] > item["accuracy"]
+        assert 0.5 < traded["break_even_accuracy"] < 1.0
+
+
+@pytest.mark.slow
+def test_the_same_replay_again_and_every_decision_can_be_computed_again(golden_copy, golden_home):
+    again = tradingai(golden_copy, "replay", "--json")
+    assert again.status == 0, again.err
+    assert again.document["decisions_sha256"] == golden_home.document["replay"]["decisions_sha256"]
+    verified = tradingai(golden_copy, "observe", "verify", "--json")
+    assert (verified.status, verified.document["verified"]) == (0, True)
+    assert verified.document["identical"] == verified.document["decisions"] == 6480
+
+
 def test_progress_is_told_while_it_runs(golden_home):
     for words in ("candles BTC-USD", "features ETH-USD", "epoch 10/10", "bars/s", "gate leakage passed"):
         assert words in golden_home.progress
@@ -47,11 +74,11 @@ def test_a_second_run_finds_its_work_done(golden_copy):
     before = (golden_copy / "models" / "registry.json").read_bytes()
     done = tradingai(golden_copy, "pipeline", "--json")
     assert done.status == 0, done.err
-    assert done.document["skipped"] == done.document["steps"] == 12
+    assert done.document["skipped"] == done.document["steps"] == 13
     assert {item["promotion"] for item in done.document["models"]} == {"live"}
     assert (golden_copy / "models" / "registry.json").read_bytes() == before
     text = tradingai(golden_copy, "pipeline")
-    assert "All 12 steps were done already" in text.out
+    assert "All 13 steps were done already" in text.out
     for words in (*MODELS, *GATES, "tier MAE", "momentum", "oracle"):
         assert words in text.out
 
@@ -64,7 +91,7 @@ def test_a_damaged_matrix_is_noticed_and_made_again(golden_copy, golden_home):
     matrix.write_bytes(content)
     done = tradingai(golden_copy, "pipeline", "--json")
     assert done.status == 0, done.err
-    assert done.document["skipped"] == 11
+    assert done.document["skipped"] == 12
     assert "features of BNB-USD" in done.err
     assert value_hashes(golden_copy) == value_hashes(golden_home.path)
 
@@ -73,7 +100,8 @@ def test_status_and_registry_agree_with_the_run(golden_home):
     status = tradingai(golden_home.path, "status", "--json").document
     states = {phase["id"]: phase["state"] for phase in status["phases"]}
     done = {
-        name: states[name] for name in ("candles", "features", "training", "evaluation", "gates", "promotion")
+        name: states[name]
+        for name in ("candles", "features", "training", "evaluation", "gates", "promotion", "replay")
     }
     assert set(done.values()) == {"done"}
     listed = tradingai(golden_home.path, "models", "list", "--json").document

@@ -14,7 +14,9 @@ from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.reporting import SilentReporter
+from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.evaluation import evaluate
+from tradingai.engine.evaluation.backtest import BacktestPlan
 from tradingai.engine.evaluation.evaluate import evaluate_model, report_path
 from tradingai.engine.evaluation.leakage import battery
 from tradingai.engine.features.build import build_features
@@ -24,6 +26,7 @@ from tradingai.engine.models.artifact import best_path, load_artifact, save_arti
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import recomputing, verify
+from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.training.config import LstmTraining
 from tradingai.engine.training.lstm import train_lstm
 
@@ -89,7 +92,9 @@ def test_the_report_is_complete_and_kept(built):
     assert report.n == sum(item.n for item in report.sessions) == sum(item.n for item in report.months)
     assert report.oracle.n == report.n
     assert 0.6 < report.oracle.accuracy < 0.95
-    assert (report.backtest, bool(report.backtest_reason)) == (None, True)
+    assert (report.backtest.scans, report.backtest_reason) == (865, "")
+    assert sum(report.backtest.by_reason.values()) == report.backtest.decisions == 865
+    assert report.inputs["backtest"]["interval_s"] == 120
     kept = EvaluationReport.from_json(json.loads(report_path(bench.paths, report).read_text()))
     assert kept == report == bench.registry.certificate(MODEL)
 
@@ -145,6 +150,17 @@ def test_a_lost_report_file_is_written_again(bench, built):
     path.unlink()
     assert bench.evaluate().skipped
     assert path.exists()
+
+
+def test_other_costs_keep_the_attempt_and_change_the_backtest(bench, built):
+    before, first = bench.entries(), built[1].report
+    dear = BacktestPlan(DeskConfig(costs=ExecutionCosts(default_spread_bps=60)))
+    again = bench.evaluate(plan=dear).report
+    assert (again.attempt, again.version, again.accuracy) == (1, "v1.0.0", first.accuracy)
+    assert again.backtest.mean_r < first.backtest.mean_r - 0.1
+    assert again.sha256 != first.sha256
+    assert bench.entries() == before + 1
+    assert bench.evaluate(plan=dear).skipped
 
 
 def test_other_thresholds_keep_the_attempt_and_are_marked(bench):

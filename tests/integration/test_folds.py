@@ -16,7 +16,8 @@ from tradingai.engine.evaluation import folds
 from tradingai.engine.evaluation.folds import plan_folds, score_folds
 from tradingai.engine.models.artifact import best_path, load_artifact, save_artifact
 
-from tests.fakes.command_line import tradingai
+from tests.fakes.command_line import start, tradingai
+from tests.fakes.home_state import alive, wait_for, worker_of
 from tests.fakes.lstm_world import StopAt
 
 MODEL = "lstm_BTC-USD"
@@ -178,6 +179,23 @@ def test_the_command_shows_a_table_and_its_json(paths):
         list(plan.test) for plan in plan_folds(load_dataset(paths, "BTC-USD"), "walk_forward", 2, 0)[0]
     ]
     assert "nothing to do: all 2 folds stand" in done.err
+
+
+def test_killed_in_the_second_fold_the_same_command_keeps_the_first(paths):
+    """By sigkill to the command; its worker notices and is gone within seconds."""
+    arguments = ("evaluate", MODEL, "--k-fold", "6", "--json")
+    running = start(paths.root, *arguments)
+    (first,) = wait_for(lambda: list(paths.reports.glob("folds/*/*/fold-1.json")), seconds=120)
+    worker = worker_of(paths.root, "folds")
+    running.kill()
+    running.communicate(timeout=10)
+    wait_for(lambda: worker is None or not alive(worker), seconds=15)
+    kept = first.stat().st_mtime_ns
+    done = tradingai(paths.root, *arguments)
+    assert done.status == 0, done.err
+    assert first.stat().st_mtime_ns == kept
+    shutil.rmtree(paths.reports / "folds")
+    assert study(paths, "k_fold", 6) == done.document
 
 
 @pytest.mark.parametrize(

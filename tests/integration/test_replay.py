@@ -272,7 +272,7 @@ async def test_the_job_reuses_an_equal_replay_and_closes_dead_ones(home):
             " NULL, 's', 'c', '{}')"
         )
     async with open_replays(home) as bench:
-        params = {"hours": 1.0, "end": None, "reuse": True}
+        params = {"hours": 1.0, "symbols": None, "end": None, "reuse": True}
         found = await replays._replay_job(bench.paths, bench.settings, params, SilentReporter(), RealClock())
         assert found["skipped"] is True
         assert (

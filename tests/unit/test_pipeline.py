@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tradingai.engine.core.clock import SimulatedClock
-from tradingai.engine.core.commands import BuildFeatures, Evaluate, GenerateCandles, StartTraining
+from tradingai.engine.core.commands import BuildFeatures, Evaluate, GenerateCandles, Replay, StartTraining
 from tradingai.engine.core.errors import InterruptedRunError, JobError, LockHeldError, UsageError
 from tradingai.engine.core.ledger import Candidate
 from tradingai.engine.core.locks import FileLock
@@ -65,6 +65,10 @@ class FakeEngine:
         return {"sender": "test", "surface": "cli", "issued_at": self.clock.now()}
 
     async def run(self, command, on_update=None):
+        if isinstance(command, Replay):
+            self.done.append(("Replay", ",".join(command.symbols)))
+            result = {"replay": {"hours": command.hours}, "skipped": self.skips}
+            return JobResult("job", "replay", "candles", result, 1.0, 0)
         symbol = command.model.removeprefix("lstm_") if isinstance(command, Evaluate) else command.symbol
         self.done.append((type(command).__name__, symbol))
         if (type(command), symbol) in self.fails:
@@ -113,9 +117,11 @@ async def test_candles_of_all_coins_come_before_any_features_and_those_before_an
     kinds = [kind for kind, _ in engine.done]
     assert kinds[:4] == ["GenerateCandles"] * 2 + ["BuildFeatures"] * 2
     for coin in COINS:
-        own = [kind for kind, target in engine.done if coin in target]
+        own = [kind for kind, target in engine.done if coin in target and kind != "Replay"]
         assert own == ["GenerateCandles", "BuildFeatures", "StartTraining", "Evaluate", "Promote"]
-    assert (result.steps, result.skipped, result.passed) == (8, 0, True)
+    assert engine.done[-1] == ("Replay", "BTC-USD,ETH-USD")
+    assert (result.steps, result.skipped, result.passed) == (9, 0, True)
+    assert result.replay == {"hours": 72.0}
 
 
 async def test_what_passes_goes_live_and_what_is_refused_does_not(engine):
@@ -185,7 +191,8 @@ async def test_the_receipt_answers_the_same_request_without_a_job(engine):
     engine.done.clear()
     second = await engine.pipeline()
     assert engine.done == []
-    assert (second.steps, second.skipped, second.all_done_before) == (8, 8, True)
+    assert (second.steps, second.skipped, second.all_done_before) == (9, 9, True)
+    assert second.replay == first.replay
     assert [item.report for item in second.models] == [item.report for item in first.models]
 
 
@@ -207,7 +214,9 @@ async def test_another_request_asks_the_jobs(engine, other):
     assert engine.done
 
 
-@pytest.mark.parametrize("change", ["threads", "threshold", "touched", "missing", "certificate", "damaged"])
+@pytest.mark.parametrize(
+    "change", ["threads", "threshold", "promoted", "touched", "missing", "certificate", "damaged"]
+)
 async def test_anything_changed_asks_the_jobs(engine, change):
     await engine.pipeline()
     engine.done.clear()
@@ -218,6 +227,10 @@ async def test_anything_changed_asks_the_jobs(engine, change):
             settings = plain_settings(job_threads=2)
         case "threshold":
             settings = plain_settings(confidence_threshold=0.8)
+        case "promoted":
+            engine.artifact["BTC-USD"] = "b" * 64
+            engine._evaluate("BTC-USD")
+            engine.registry.promote("lstm_BTC-USD", "v1.1.0")
         case "touched":
             os.utime(candles, ns=(0, 0))
         case "missing":

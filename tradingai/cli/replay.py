@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from tradingai.cli.arguments import parse_time
 from tradingai.cli.context import JsonFlag, writing
 from tradingai.cli.output import write_json
+from tradingai.engine.core.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -34,6 +36,7 @@ def replay(
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import Replay
 
+    check_hours(hours)
     moment = None if end is None else parse_time(end, "--end")
 
     async def body(current: Work) -> dict[str, Any]:
@@ -47,3 +50,9 @@ def replay(
     else:
         show_replay(document)
     return 0
+
+
+def check_hours(hours: float) -> None:
+    """Raise UsageError for hours that cannot hold a scan."""
+    if not (math.isfinite(hours) and hours > 0):
+        raise UsageError(f"--hours {hours:g} holds no scan", remedy="Give a number of hours, for example 72.")

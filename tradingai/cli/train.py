@@ -14,7 +14,7 @@ from tradingai.engine.core.symbols import lstm_name, parse_symbols
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training range.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights and dropout.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the first weights.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]
 
 

@@ -11,11 +11,9 @@ from typing import Any, Final
 from textual import events, on
 from textual.widgets import Input
 
-from tradingai.engine.core.commands import ResumeJob
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.shell import FilterInput, Shell
-from tradingai.screens.steps import toggle_kill
 from tradingai.screens.view import Selection
 from tradingai.widgets.header import MODES, SCREEN_OF_JOB
 from tradingai.widgets.lineview import LineView
@@ -256,6 +254,8 @@ class ConsoleScreen(Shell):
 
     def do_resume(self) -> None:
         """Go on with what stopped."""
+        from tradingai.engine.core.commands import ResumeJob
+
         job = self.job_to_resume(self.host.snapshot)
         if job is not None and job.resumable:
             self.host.order(ResumeJob(**self.host.engine.issue(), job_id=job.id))
@@ -270,6 +270,8 @@ class ConsoleScreen(Shell):
 
     def do_kill(self) -> None:
         """The kill switch: on at once, off after typing it."""
+        from tradingai.screens.steps import toggle_kill
+
         toggle_kill(self.host)
 
     def do_help(self) -> None:

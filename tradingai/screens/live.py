@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.commands import Command
-from tradingai.engine.core.errors import RegistryError, TradingAIError
-from tradingai.engine.core.events import MessageShown
-from tradingai.engine.core.ledger import Ledger
+from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.queries.snapshot import (
     ConsoleSnapshot,
     EnginePlace,
     HeaderView,
     Interest,
-    JobView,
     LiveView,
 )
-from tradingai.screens.commands import CheckFeatures, Issuer, RunPipeline, VerifyCandles, VerifyModels
 from tradingai.screens.port import Receipt
-from tradingai.screens.receipts import check_view, outcome, sentence, together
 
 if TYPE_CHECKING:
+    from tradingai.engine.core.commands import Command
     from tradingai.engine.facade import Engine
-    from tradingai.engine.jobs.spec import JobUpdate
-    from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
+    from tradingai.engine.queries.assemble import SnapshotReader
+    from tradingai.screens.carrier import Carrier
+    from tradingai.screens.commands import Issuer
 
 HEAVY_MODULES: Final = (
     "tradingai.engine.facade",
     "tradingai.engine.queries.assemble",
-    "tradingai.engine.pipeline.plan",
+    "tradingai.screens.carrier",
 )
 """Imported after the first paint, in a thread."""
 POLL_S: Final = 0.25
+CALM_POLL_S: Final = 0.5
+CALM_AFTER_S: Final = 10.0
+"""Nothing runs and nothing has changed for so long: half as many looks are enough."""
 SYSTEM_S: Final = 60.0
 """The machine's load is read again at least this often, and with every picture."""
 OWNER_S: Final = 1.0
@@ -69,10 +67,9 @@ class LiveEngine:
         """The engine's last heartbeat elsewhere, and when this console first saw it."""
         self._owner_pid: int | None = None
         self._owner_at = float("-inf")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._carrier: Carrier | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._messages: list[tuple[str, str]] = []
-        self._checks: dict[str, JobView] = {}
         self._closed = False
 
     # -- life
@@ -87,10 +84,12 @@ class LiveEngine:
         for name in HEAVY_MODULES:
             await asyncio.to_thread(import_module, name)
         from tradingai.engine.queries.assemble import SnapshotReader
+        from tradingai.screens.carrier import Carrier, surroundings
 
         self._context = self._opener()
         self._engine = engine = await self._context.__aenter__()
         self._reader = SnapshotReader(engine.paths, engine.settings, engine.clock, surroundings())
+        self._carrier = Carrier(engine, self._reader, self._clock, self._say)
         for row in engine.recovered:
             self._messages.append((f"{row.kind} {row.target} was interrupted; it can be resumed.", "warning"))
         for problem in engine.problems:
@@ -107,11 +106,8 @@ class LiveEngine:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watcher
-        if self._engine is not None:
-            await self._engine.stop_jobs("the console was closed")
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._carrier is not None:
+            await self._carrier.close("the console was closed")
         if self._context is not None:
             await self._context.__aexit__(None, None, None)
             self._context = None
@@ -149,11 +145,14 @@ class LiveEngine:
 
     async def _watch(self) -> None:
         while True:
-            await self._clock.sleep(POLL_S)
+            calm = not self._picture.open_jobs and self._beat - self._taken_at > CALM_AFTER_S
+            await self._clock.sleep(CALM_POLL_S if calm else POLL_S)
             try:
                 await self._look()
             except TradingAIError as error:
-                self._messages.append((f"{error.message}. {error.remedy}".strip(), "error"))
+                self._say(f"{error.message}. {error.remedy}".strip(), "error")
+            except Exception as error:  # noqa: BLE001 - the loop's boundary: the console must go on showing
+                self._say(f"The home could not be read: unexpected {type(error).__name__}: {error}", "error")
 
     async def _look(self, *, force: bool = False) -> None:
         """Take a new picture when the store moved, the screen wants more, or a minute has passed."""
@@ -174,7 +173,8 @@ class LiveEngine:
         self._stamp, self._interest, self._taken_at = stamp, self._wanted, self._beat
         picture = await asyncio.to_thread(reader.read, self._interest)
         header = self._header(picture.header, owner)
-        self._picture = replace(picture, header=header, jobs=(*self._checks.values(), *picture.jobs))
+        checks = self._carrier.checks.values() if self._carrier else ()
+        self._picture = replace(picture, header=header, jobs=(*checks, *picture.jobs))
         self._version += 1
 
     async def _listen(self, reader: SnapshotReader) -> None:
@@ -220,146 +220,26 @@ class LiveEngine:
         """Who, where and when."""
         engine, _ = self._opened()
         given = engine.issue()
-        return Issuer(sender=given["sender"], surface="console", issued_at=given["issued_at"])
+        return {"sender": given["sender"], "surface": "console", "issued_at": given["issued_at"]}
 
     async def send(self, *commands: Command) -> Receipt:
-        """Have commands carried out; the first refusal ends the row and is what is reported."""
+        """Have commands carried out, or say why not."""
         if self._read_only:
             return Receipt(
                 accepted=False,
                 message="Refused: this console is read-only.",
                 remedy="Open one without --read-only.",
             )
-        done: list[str] = []
-        try:
-            for command in commands:
-                text = await self._carry_out(command)
-                done.append(text)
-        except TradingAIError as error:
-            return Receipt(accepted=False, message=sentence(error.message), remedy=error.remedy)
-        return Receipt(accepted=True, message=together(done))
-
-    async def _carry_out(self, command: Command) -> str:
-        engine, _ = self._opened()
-        match command:
-            case RunPipeline():
-                self._begin(self._pipeline(command))
-                return f"The {command.workload} pipeline runs."
-            case VerifyModels():
-                self._begin(self._verify_models())
-                return "Comparing every artifact with the ledger."
-            case VerifyCandles():
-                self._begin(self._verify_candles(command.symbol))
-                return f"Comparing the candles of {command.symbol} with their hash."
-            case CheckFeatures():
-                self._begin(self._check_features(command.symbol))
-                return f"Checking the features of {command.symbol}."
-        result = await engine.execute(command)
-        return outcome(command, result)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._carrier is None:
+            return Receipt(accepted=False, message="The home is still being opened.", remedy="Try again.")
+        receipt = await self._carrier.send(*commands)
+        self._stamp = None
+        return receipt
 
     async def note(self, text: str, level: str) -> None:
         """Append a message to the log; nothing in read-only."""
-        if not self._read_only and self._engine is not None and not self._closed:
-            await self._engine.store.events.append(MessageShown(text=text, severity=level))
-
-    # -- what takes a while and is no job of the store
-
-    async def _pipeline(self, command: RunPipeline) -> None:
-        from tradingai.engine.core.symbols import parse_market
-        from tradingai.engine.pipeline.plan import PipelineRequest, parse_workload
-        from tradingai.engine.pipeline.run import Pipeline
-
-        engine, _ = self._opened()
-
-        def hear(_: JobUpdate) -> None:
-            """The store has it already."""
-
-        try:
-            request = PipelineRequest(
-                workload=parse_workload(command.workload),
-                market=parse_market(command.market),
-                seed=command.seed,
-                symbols=engine.settings.symbols,
-                why="console",
-            )
-            result = await Pipeline(engine, engine.paths, engine.settings, engine.clock, hear).run(request)
-        except TradingAIError as error:
-            self._say(f"The pipeline stopped: {error.message}. {error.remedy}".strip(), "error")
-            return
-        live = sum(outcome.promotion in {"promoted", "live"} for outcome in result.models)
-        level = "info" if result.passed else "warning"
-        self._say(f"The pipeline ran to its end: {live} of {len(result.models)} models live.", level)
-
-    async def _verify_models(self) -> None:
-        from tradingai.engine.registry.verify import verify
-
-        engine, reader = self._opened()
-        try:
-            found = await asyncio.to_thread(verify, engine.paths, None)
-        except TradingAIError as error:
-            self._say(f"{sentence(error.message)} {error.remedy}", "error")
-            return
-        reader.verified_at = self._clock.now()
-        wrong = [item for item in found if not item.ok]
-        if wrong:
-            first = wrong[0]
-            self._say(f"{first.model} {first.version}: {first.state}, {first.detail}", "error")
-        else:
-            self._say(f"{len(found)} versions and links are what the ledger says.", "info")
-
-    async def _verify_candles(self, symbol: str) -> None:
-        from tradingai.engine.store.candle_files import verify_dataset
-
-        engine, _ = self._opened()
-        try:
-            manifest = await asyncio.to_thread(verify_dataset, engine.paths, symbol)
-        except TradingAIError as error:
-            self._say(f"{sentence(error.message)} {error.remedy}", "error")
-            return
-        self._say(
-            f"{manifest.rows:,} candles of {symbol} are what their hash {manifest.sha256[:8]} says.", "info"
-        )
-
-    async def _check_features(self, symbol: str) -> None:
-        """In a process of its own: checking is pure computation, and this one has keys to listen to."""
-        engine, reader = self._opened()
-        job = JobView(
-            f"check-{symbol}",
-            "features_check",
-            symbol,
-            "running",
-            started_at=self._clock.now(),
-            unit="features",
-        )
-        self._checks[symbol] = job
-        self._stamp = None
-        arguments = ("--home", str(engine.paths.root), "features", "check", "--symbols", symbol, "--json")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tradingai",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            output, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        finally:
-            self._checks.pop(symbol, None)
-            self._stamp = None
-        check = check_view(symbol, output, self._clock)
-        reader.check = check
-        self._say(f"{symbol}: {check.summary}", "info" if check.passed else "error")
+        if not self._read_only and self._carrier is not None and not self._closed:
+            await self._carrier.note(text, level)
 
     def _say(self, text: str, level: str) -> None:
         self._messages.append((text, level))
@@ -369,30 +249,3 @@ class LiveEngine:
         if self._engine is None or self._reader is None:
             raise TradingAIError("the home is still being opened", remedy="Try again in a moment.")
         return self._engine, self._reader
-
-
-def surroundings() -> Surroundings:
-    """What pictures need from the layers above the queries."""
-    from tradingai.engine.pipeline.plan import WORKLOADS
-    from tradingai.engine.queries.assemble import Surroundings
-
-    return Surroundings(
-        rollback=_rollback,
-        feature_texts=_feature_texts,
-        workloads={name: (work.start, work.end) for name, work in WORKLOADS.items()},
-    )
-
-
-def _rollback(ledger: Ledger, model: str) -> str | None:
-    from tradingai.engine.registry.registry import rollback_target
-
-    try:
-        return rollback_target(ledger, model)
-    except RegistryError:
-        return None
-
-
-def _feature_texts() -> Mapping[str, str]:
-    from tradingai.engine.features.registry import FEATURES
-
-    return {item.name: f"{item.meaning} ({item.source})" for item in FEATURES}

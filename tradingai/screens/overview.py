@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, PhaseView
-from tradingai.screens import steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.events import event_row
 from tradingai.screens.overview_parts import (
     context,
     is_empty,
     jobs_table,
+    next_phase,
     phases_table,
     sentence,
     system_line,
@@ -187,7 +187,7 @@ class Overview:
                 *row_keys,
             )
         keys = []
-        if steps.next_phase(snapshot) is not None:
+        if next_phase(snapshot) is not None:
             keys.append(Key("n", "next step", "start the next step", "next"))
         keys.append(Key("N", "run all", "run every step that is left; asks first", "all"))
         keys.append(Key("enter", "open", "open the row's screen", "open"))
@@ -208,14 +208,20 @@ class OverviewScreen(ConsoleScreen):
 
     def do_next(self) -> None:
         """Start the next step."""
+        from tradingai.screens import steps
+
         steps.start_next(self.host)
 
     def do_all(self) -> None:
         """Start every step that is left."""
+        from tradingai.screens import steps
+
         steps.start_all(self.host)
 
     def do_phase(self, phase: str) -> None:
         """Start one step."""
+        from tradingai.screens import steps
+
         steps.start_phase(self.host, phase)
 
     async def do_open(self) -> None:  # type: ignore[override]  # opening is switching screens, which waits

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView, PhaseView, SystemView
-from tradingai.screens import steps
 from tradingai.screens.view import Extent, filtered, headline, opening, paragraph
 from tradingai.widgets import numbers
 from tradingai.widgets.bars import progress
@@ -16,6 +15,18 @@ from tradingai.widgets.signs import SIGNS, sign, status
 
 JOB_COLUMNS: Final = 23
 """``evaluate lstm_BTC-USD`` and a little more."""
+
+
+def next_phase(snapshot: ConsoleSnapshot) -> PhaseView | None:
+    """The step that is next: the first one that is not done and not running, of those that exist."""
+    for phase in snapshot.phases:
+        if phase.state in {"next", "failed", "interrupted"}:
+            return phase
+        if phase.state in {"waiting", "running", "later"}:
+            return None
+        if phase.state == "refused":
+            return phase
+    return None
 
 
 def sentence(snapshot: ConsoleSnapshot) -> Line:
@@ -48,7 +59,7 @@ def _progress_sentence(snapshot: ConsoleSnapshot) -> str:
         parts.append(
             f"Gates refuse {refused[0]}." if len(refused) == 1 else f"Gates refuse {len(refused)} models."
         )
-    following = steps.next_phase(snapshot)
+    following = next_phase(snapshot)
     if not running and not refused:
         parts.append(f"{following.title} is next." if following else "Nothing waits to be done.")
     return " ".join(parts)
@@ -108,7 +119,7 @@ def phases_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Tabl
         note = f"{snapshot.workload.split(',')[0]}, {numbers.short(candles)} candles, seed {snapshot.seed}"
     rows = filtered([_phase_row(phase, wide=extent.wide) for phase in snapshot.phases], wanted)
     heads = ("phase", "state", "took_s", "result", "next_action")
-    following = steps.next_phase(snapshot) or next(
+    following = next_phase(snapshot) or next(
         (phase for phase in snapshot.phases if phase.state in {"refused", "running"}), None
     )
     start = following.id if following else ""

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from tradingai.engine.core.commands import Command
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
-from tradingai.screens.commands import Issuer
-
 if TYPE_CHECKING:
+    from tradingai.engine.core.commands import Command
+    from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
     from tradingai.screens.base import ConsoleScreen
+    from tradingai.screens.commands import Issuer
     from tradingai.screens.dialog import Dialog
     from tradingai.widgets.section import Table
 

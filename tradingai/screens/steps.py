@@ -22,9 +22,10 @@ from tradingai.engine.core.commands import (
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import MARKETS, PIPELINE_SYMBOLS, parse_market, parse_symbol, parse_symbols
 from tradingai.engine.queries.model_snapshot import EvaluationView
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView, PhaseView
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.commands import RunPipeline
 from tradingai.screens.dialog import Dialog, Field, must_be, whole_number
+from tradingai.screens.overview_parts import next_phase
 from tradingai.screens.port import Host
 from tradingai.widgets import numbers
 
@@ -290,18 +291,6 @@ def start_phase(host: Host, phase: str) -> None:
             promote(host, ready[0])
         else:
             host.say("No model waits for promotion.", "warning")
-
-
-def next_phase(snapshot: ConsoleSnapshot) -> PhaseView | None:
-    """The step that is next: the first one that is not done and not running, of those that exist."""
-    for phase in snapshot.phases:
-        if phase.state in {"next", "failed", "interrupted"}:
-            return phase
-        if phase.state in {"waiting", "running", "later"}:
-            return None
-        if phase.state == "refused":
-            return phase
-    return None
 
 
 def start_next(host: Host) -> None:

@@ -112,6 +112,8 @@ class Replay(JobCommand):
     """Run the scan loop over stored candles on a simulated clock, as a run of its own."""
 
     hours: float
+    symbols: tuple[str, ...] | None = None
+    """The coins that are decided on; None: SYMBOLS."""
     end: datetime | None = None
     """The newest moment it may scan at; None: where the stored candles end."""
     reuse: bool = False

@@ -100,7 +100,7 @@ class Pipeline:
                 steps = skipped = STEPS_PER_COIN * len(request.symbols) + 1
             else:
                 models = list(await self._all_steps(request))
-                replay = await self._replay()
+                replay = await self._replay(request)
                 steps, skipped = len(self._results), sum(result.skipped for result in self._results)
                 left = Receipt(tuple(item.report for item in models), replay)
                 await asyncio.to_thread(write_receipt, self._paths, request, self._settings, left)
@@ -141,9 +141,9 @@ class Pipeline:
         report = EvaluationReport.from_json(result.result["report"])
         return await self._promote(report, request.why)
 
-    async def _replay(self) -> Mapping[str, Any]:
+    async def _replay(self, request: PipelineRequest) -> Mapping[str, Any]:
         """The scan loop over the newest stored candles, with whatever is live now."""
-        command = Replay(**self._engine.issue(), hours=REPLAY_HOURS, reuse=True)
+        command = Replay(**self._engine.issue(), hours=REPLAY_HOURS, symbols=request.symbols, reuse=True)
         document: Mapping[str, Any] = (await self._job(command)).result["replay"]
         return document
 

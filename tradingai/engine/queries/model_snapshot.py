@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tradingai.engine.core.report import EvaluationReport
+if TYPE_CHECKING:
+    from tradingai.engine.core.report import EvaluationReport
 
 JobState = Literal["queued", "running", "done", "skipped", "refused", "failed", "interrupted", "cancelled"]
 EMPTY_MAP: Final[Mapping[str, Any]] = MappingProxyType({})

@@ -351,7 +351,6 @@ def _facts(
         config, warmup = card.get("config") or {}, card.get("warmup") or {}
         facts["inputs"] = f"{config.get('inputs')} features"
         facts["network"] = f"{config.get('projection')} → LSTM {config.get('hidden')}"
-        facts["dropout"] = f"{config.get('dropout')}"
         facts["warm-up"] = f"{warmup.get('bars')} bars"
         facts["artifact"] = str(card.get("sha256", ""))[:8]
     split = record.get("split") or {}

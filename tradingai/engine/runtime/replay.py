@@ -285,7 +285,8 @@ async def _replay_job(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter, clock: Clock
 ) -> dict[str, Any]:
     end = None if params["end"] is None else parse_iso(params["end"])
-    plan = plan_replay(paths, settings.symbols, params["hours"], end, settings.scan_interval_s)
+    symbols = params["symbols"] or settings.symbols
+    plan = plan_replay(paths, symbols, params["hours"], end, settings.scan_interval_s)
     inputs = read_inputs(paths, settings, plan)
     async with await Store.open(settings.database_path(paths.root), paths, clock) as store:
         await _close_dead(store)

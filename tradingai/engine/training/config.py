@@ -19,8 +19,8 @@ _MANY_BARS: Final = 250_000
 class LstmTraining:
     """Settings of one LSTM training.
 
-    All are part of its identity but ``fresh``, ``replace_unfinished`` and ``checkpoint_every_s``; of ``device``
-    the kind that was chosen is. Raises UsageError for numbers that cannot be trained with.
+    All are part of its identity but ``fresh``, ``replace_unfinished`` and ``checkpoint_every_s``; of
+    ``device`` the kind that was chosen is. Raises UsageError for numbers that cannot be trained with.
     """
 
     epochs: int = 10

@@ -229,7 +229,7 @@ class StreamFit:
     def _limit_gradient(self) -> None:
         """Scale all gradients down together when their norm is above the limit, as ``clip_grad_norm_`` does.
 
-        In fewer and smaller steps: on networks of this size that one's bookkeeping costs more than an update.
+        In fewer and smaller steps: on a network of this size its bookkeeping costs more than the optimiser.
         """
         gradients = [value.grad for value in self.network.parameters() if value.grad is not None]
         norm = torch.linalg.vector_norm(torch.cat([gradient.flatten() for gradient in gradients]))
@@ -305,12 +305,14 @@ class StreamFit:
         self._saved_at = self._clock.monotonic()
 
     def _tell(self) -> None:
-        """Report progress; the rate is that of the current epoch, or of the last one where it is at its start."""
+        """Report progress; the rate is that of this epoch, or at its start that of the one before."""
         self._told_at = self._clock.monotonic()
         state, total = self.state, self.training.epochs * self.plan.bars
         in_epoch = self.reader.bars
         done = state.epoch * self.plan.bars + in_epoch
-        rate = in_epoch / state.epoch_seconds if state.epoch_seconds > 0 else (state.bars_per_s or [None])[-1]
+        rate = state.bars_per_s[-1] if state.bars_per_s else None
+        if state.epoch_seconds > 0:
+            rate = in_epoch / state.epoch_seconds
         last = state.history[-1] if state.history else None
         self._reporter.progress(
             Progress(

@@ -1,0 +1,190 @@
+"""Carrying out what the console asks for: the facade's commands, and work that is no job of the store."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.commands import Command
+from tradingai.engine.core.errors import RegistryError, TradingAIError
+from tradingai.engine.core.events import MessageShown
+from tradingai.engine.core.ledger import Ledger
+from tradingai.engine.facade import Engine
+from tradingai.engine.jobs.spec import JobUpdate
+from tradingai.engine.pipeline.plan import WORKLOADS, PipelineRequest, parse_workload
+from tradingai.engine.pipeline.run import Pipeline
+from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
+from tradingai.engine.queries.snapshot import JobView
+from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles, VerifyModels
+from tradingai.screens.port import Receipt
+from tradingai.screens.receipts import check_view, outcome, sentence, together
+
+Say = Callable[[str, str], None]
+
+
+class Carrier:
+    """Carries out commands over an open engine; ``say`` hears what ends in the background."""
+
+    def __init__(self, engine: Engine, reader: SnapshotReader, clock: Clock, say: Say) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._clock = clock
+        self._say = say
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pipelines: set[Pipeline] = set()
+        self.checks: dict[str, JobView] = {}
+        """Checks that run now, by coin: they are no jobs of the store."""
+
+    async def send(self, *commands: Command) -> Receipt:
+        """Have commands carried out; the first refusal ends the row and is what is reported."""
+        done: list[str] = []
+        try:
+            for command in commands:
+                text = await self._carry_out(command)
+                done.append(text)
+        except TradingAIError as error:
+            return Receipt(accepted=False, message=sentence(error.message), remedy=error.remedy)
+        return Receipt(accepted=True, message=together(done))
+
+    async def note(self, text: str, level: str) -> None:
+        """Append a message to the log."""
+        await self._engine.store.events.append(MessageShown(text=text, severity=level))
+
+    async def close(self, reason: str) -> None:
+        """Start nothing further, stop jobs at their safe points, and end what runs in the background."""
+        for pipeline in self._pipelines:
+            pipeline.stop(reason)
+        await self._engine.stop_jobs(reason)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry_out(self, command: Command) -> str:
+        match command:
+            case RunPipeline():
+                self._begin(self._pipeline(command))
+                return f"The {command.workload} pipeline runs."
+            case VerifyModels():
+                self._begin(self._verify_models())
+                return "Comparing every artifact with the ledger."
+            case VerifyCandles():
+                self._begin(self._verify_candles(command.symbol))
+                return f"Comparing the candles of {command.symbol} with their hash."
+            case CheckFeatures():
+                self._begin(self._check_features(command.symbol))
+                return f"Checking the features of {command.symbol}."
+        return outcome(command, await self._engine.execute(command))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let work go on in the background; its failure is said, never lost."""
+
+        async def told() -> None:
+            try:
+                await work
+            except TradingAIError as error:
+                self._say(f"{sentence(error.message)} {error.remedy}".strip(), "error")
+            except Exception as error:  # noqa: BLE001 - the task's boundary: nobody awaits it
+                self._say(f"Unexpected {type(error).__name__}: {error}", "error")
+
+        task = asyncio.create_task(told())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pipeline(self, command: RunPipeline) -> None:
+        from tradingai.engine.core.symbols import parse_market
+
+        engine = self._engine
+
+        def hear(_: JobUpdate) -> None:
+            """The store has it already."""
+
+        request = PipelineRequest(
+            workload=parse_workload(command.workload),
+            market=parse_market(command.market),
+            seed=command.seed,
+            symbols=engine.settings.symbols,
+            why="console",
+        )
+        pipeline = Pipeline(engine, engine.paths, engine.settings, engine.clock, hear)
+        self._pipelines.add(pipeline)
+        try:
+            result = await pipeline.run(request)
+        finally:
+            self._pipelines.discard(pipeline)
+        live = sum(item.promotion in {"promoted", "live"} for item in result.models)
+        level = "info" if result.passed else "warning"
+        self._say(f"The pipeline ran to its end: {live} of {len(result.models)} models live.", level)
+
+    async def _verify_models(self) -> None:
+        from tradingai.engine.registry.verify import verify
+
+        found = await asyncio.to_thread(verify, self._engine.paths, None)
+        self._reader.verified_at = self._clock.now()
+        wrong = [item for item in found if not item.ok]
+        if wrong:
+            first = wrong[0]
+            self._say(f"{first.model} {first.version}: {first.state}, {first.detail}", "error")
+        else:
+            self._say(f"{len(found)} versions and links are what the ledger says.", "info")
+
+    async def _verify_candles(self, symbol: str) -> None:
+        from tradingai.engine.store.candle_files import verify_dataset
+
+        manifest = await asyncio.to_thread(verify_dataset, self._engine.paths, symbol)
+        digest = manifest.sha256[:8]
+        self._say(f"{manifest.rows:,} candles of {symbol} are what their hash {digest} says.", "info")
+
+    async def _check_features(self, symbol: str) -> None:
+        """In a process of its own: checking is pure computation, and this one has keys to listen to."""
+        now = self._clock.now()
+        self.checks[symbol] = JobView(f"check-{symbol}", "features_check", symbol, "running", started_at=now)
+        arguments = ("features", "check", "--symbols", symbol, "--json")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tradingai",
+            "--home",
+            str(self._engine.paths.root),
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            output, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        finally:
+            self.checks.pop(symbol, None)
+        check = check_view(symbol, output, self._clock)
+        self._reader.check = check
+        self._say(f"{symbol}: {check.summary}", "info" if check.passed else "error")
+
+
+def surroundings() -> Surroundings:
+    """What pictures need from the layers above the queries."""
+    return Surroundings(
+        rollback=_rollback,
+        feature_texts=_feature_texts,
+        workloads={name: (work.start, work.end) for name, work in WORKLOADS.items()},
+    )
+
+
+def _rollback(ledger: Ledger, model: str) -> str | None:
+    from tradingai.engine.registry.registry import rollback_target
+
+    try:
+        return rollback_target(ledger, model)
+    except RegistryError:
+        return None
+
+
+def _feature_texts() -> Mapping[str, str]:
+    from tradingai.engine.features.registry import FEATURES
+
+    return {item.name: f"{item.meaning} ({item.source})" for item in FEATURES}
