@@ -157,13 +157,27 @@ def key_to_paint(terminal: Terminal, count: int) -> tuple[list[float], list[floa
 def train_two(terminal: Terminal) -> None:
     """Start two trainings that outlast the measurement."""
     terminal.press("4")
-    terminal.drain(2)
+    terminal.drain(3)
     terminal.press("t")
-    terminal.drain(1)
-    terminal.press("\x7f" * 40 + "BTC,ETH")
-    terminal.press("\x1b[B" + "\x7f" * 6 + "1000")
-    terminal.press("\x1b[B\x1b[B" + "\x7f" * 4 + "yes\r")
-    terminal.drain(15)
+    if terminal.read_until("start over") is None:
+        raise SystemExit("the training dialog did not open")
+    terminal.drain(2)
+    for keys in (
+        "\x7f" * 40,
+        "BTC,ETH",
+        "\x1b[B",
+        "\x7f" * 6,
+        "1000",
+        "\x1b[B\x1b[B",
+        "\x7f" * 4,
+        "yes",
+        "\r",
+    ):
+        terminal.press(keys)
+        terminal.drain(0.5)
+    terminal.press("1")
+    if terminal.read_until("2 jobs", 120) is None:
+        raise SystemExit("the trainings did not start")
 
 
 def quantile(values: list[float], share: float) -> float:

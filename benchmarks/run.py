@@ -138,6 +138,47 @@ def lstm(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
+def scan(bench: Bench) -> list[Row]:
+    """One scan's latency, 72 replayed hours, memory and time over 30 replayed days."""
+    from tradingai.engine.core.paths import HomePaths
+
+    import bench_scan
+
+    _candles_of(bench)
+    paths = HomePaths(bench.home)
+    models = bench_scan.promoted_models(paths)
+    warm = bench_scan.live_latency(paths, models, 1000)
+    cold = bench_scan.cold_latency(paths, models, 100)
+    found, _ = bench_scan.replayed(paths, models, 72)
+    tails, _ = bench_scan.replayed(paths, models, 6, in_blocks=False)
+    by_tails = 12 * tails["wall_s"]
+    days = min(30.0, bench.rows / 1440 - 5)
+    _, watch = bench_scan.replayed(paths, models, 24 * days)
+    from_cold = "no carried state: the whole warm-up every scan"
+    return [
+        Row(
+            "one scan of 3 coins, p50", warm.at(0.5), "ms", 25.0, "≤", from_cold, cold.at(0.5),
+            cold.at(0.5) / warm.at(0.5),
+        ),
+        Row(
+            "one scan of 3 coins, p99", warm.at(0.99), "ms", 150.0, "≤", from_cold, cold.at(0.99),
+            cold.at(0.99) / warm.at(0.99),
+        ),
+        Row(
+            "72 h replay of 3 coins, stored", found["wall_s"], "s", 60.0, "≤",
+            "features tail by tail (6 h, times twelve)", by_tails, by_tails / found["wall_s"],
+        ),
+        Row(
+            f"memory growth over {days:g} replayed days", watch.growth_mb, "MB", 16.0, "≤",
+            "its size at the end", watch.resident_mb[-1], watch.resident_mb[-1] / max(watch.growth_mb, 1.0),
+        ),
+        Row(
+            f"{days:g} days replayed, second half over the first", watch.slowing, "×", 1.25, "≤",
+            "linear", 1.0, 1.0 / watch.slowing,
+        ),
+    ]  # fmt: skip
+
+
 def _candles_of(bench: Bench) -> list[str]:
     """The coins, generated where the candles benchmark has not done it before."""
     from tradingai.engine.core.paths import HomePaths
@@ -155,6 +196,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "candles": candles,
     "features": features,
     "lstm": lstm,
+    "scan": scan,
 }
 
 

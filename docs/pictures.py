@@ -51,7 +51,9 @@ async def draw(home: Path, screen: str, size: tuple[int, int], theme: str) -> st
 
 def main() -> None:
     """Draw all of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "console")
     chosen = parser.parse_args()

@@ -13,8 +13,8 @@ import pytest
 from tests.fakes.terminal import Terminal
 
 EMPTY = "Nothing has run in this home yet"
-LONG = ("c", *["\x1b[B", "\x7f\x7f\x7f2141"], "\r")
-"""Creates 2,141 days of candles: long enough to be interrupted."""
+LONG = "\x1b[B\x7f\x7f\x7f2141\r"
+"""In the dialog: 2,141 days of candles, long enough to be interrupted."""
 
 
 def jobs(home: Path) -> list[sqlite3.Row]:
@@ -29,9 +29,10 @@ def jobs(home: Path) -> list[sqlite3.Row]:
 def start_long_job(terminal: Terminal, home: Path) -> list[int]:
     """Begin work and wait until a worker runs; the workers' process ids."""
     assert terminal.wait_for(EMPTY)
-    for keys in LONG:
-        terminal.send(keys)
-        terminal.read(0.4)
+    terminal.send("c")
+    assert terminal.wait_for("leave it")
+    terminal.read(0.5)
+    terminal.send(LONG)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         terminal.read(0.2)

@@ -22,6 +22,7 @@ def show_report(report: EvaluationReport) -> None:
     write_line()
     show_baselines(report)
     show_tiers(report)
+    show_backtest(report)
     show_gates(report.gates)
     verdict = "PASSED" if report.passed else "REFUSED"
     write_line(f"Verdict: {verdict}" + (" (EXPLORATORY: cannot be promoted)" if report.exploratory else ""))
@@ -50,6 +51,22 @@ def show_tiers(report: EvaluationReport) -> None:
     headers = ("tier", "bars", "apart", "confidence", "hits", "gap", "counts")
     write_line(table(headers, rows, right=headers[1:6]))
     write_line(f"Tier MAE {percent(report.tier_mae)}")
+    write_line()
+
+
+def show_backtest(report: EvaluationReport) -> None:
+    """The test range through the decision code of the live loop."""
+    from tradingai.cli.replay_report import show_account
+
+    traded = report.backtest
+    if traded is None:
+        write_line(f"Backtest: {report.backtest_reason}")
+    else:
+        write_line(
+            f"Backtest, fresh account: {count(traded.scans)} scans every {traded.interval_s} s, "
+            f"{count(traded.signals)} signals, costs from {traded.costs}"
+        )
+        show_account(traded.as_json())
     write_line()
 
 

@@ -59,6 +59,8 @@ def sentence(item: EvaluationView | None, job: JobView | None, last: JobView | N
         return headline(f"{item.model} is being evaluated: {what}.")
     if last is not None and last.state in {"failed", "interrupted"}:
         return headline(f"{opening(last.title)}: {last.message}", alarm=True)
+    if item.problem is not None:
+        return headline(f"{opening(item.problem.message)}.", alarm=True)
     if item.report is None:
         return headline(f"{item.model} has not been evaluated.")
     return _verdict(item, item.report)
@@ -156,9 +158,12 @@ class GatesPage:
 
     def _body(self, item: EvaluationView) -> list[Slot]:
         if self.report is None and self.job is None:
-            if self.last is not None and self.last.state == "failed":
-                self.page.add(*paragraph(self.last.remedy, self.extent.width, indent=2))
-                self.page.gap()
+            remedy = self.last.remedy if self.last is not None and self.last.state == "failed" else ""
+            if item.problem is not None:
+                remedy = item.problem.remedy
+            if remedy:
+                self.page.add(*paragraph(remedy, self.extent.width, indent=2))
+                return []
             self._never(item)
             return []
         table = self._table(item)

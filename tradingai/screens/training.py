@@ -62,7 +62,7 @@ class TrainingPage:
         if detail:
             self._detail(table)
         else:
-            height = max(7, extent.height - len(below.lines))
+            height = max(7, extent.height - len(below.lines) - (1 if extent.tall else 0))
             slots, top = self._charts(height)
         page = below if not detail else self.page
         slots.append(

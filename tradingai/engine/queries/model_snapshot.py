@@ -68,6 +68,8 @@ class EvaluationView:
     model: str
     report: EvaluationReport | None = None
     """The newest evaluation as it stands in its file; the same document that ``evaluate --json`` prints."""
+    problem: Problem | None = None
+    """Why the report of an evaluation that the ledger names cannot be shown."""
     version: str | None = None
     """Version of the newest evaluated artifact."""
     live_version: str | None = None

@@ -71,15 +71,22 @@ class ModelReader:
                     found[path.stem.removesuffix("_best")] = card
         return found
 
-    def report(self, entry: Entry) -> EvaluationReport | None:
+    def report(self, entry: Entry) -> EvaluationReport | Problem:
         """The certificate an ``evaluated`` entry names, when it is what the ledger recorded."""
-        folder = self._paths.versions / entry.model / entry.version
+        path = self._paths.versions / entry.model / entry.version / str(entry.details.get("certificate_file"))
+        again = f"v evaluates {entry.model} again."
         try:
-            found = self._cache.get(folder / str(entry.details["certificate_file"]), _read_report)
-        except (TradingAIError, KeyError, TypeError, ValueError):
-            return None
-        if found is None or found[1] != entry.details.get("certificate_sha256"):
-            return None
+            found = self._cache.get(path, _read_report)
+        except TradingAIError as error:
+            return Problem(error.message, error.remedy)
+        except (KeyError, TypeError, ValueError):
+            return Problem(f"the certificate of {entry.model} {entry.version} is of another version", again)
+        if found is None:
+            return Problem(f"the certificate of {entry.model} {entry.version} is missing", again)
+        if found[1] != entry.details.get("certificate_sha256"):
+            return Problem(
+                f"the certificate of {entry.model} {entry.version} is not what was recorded", again
+            )
         return found[0]
 
     def evaluation(self, ledger: Ledger, model: str, card: Mapping[str, Any] | None) -> EvaluationView:
@@ -92,9 +99,11 @@ class ModelReader:
         if newest is not None:
             symbol, test = str(newest.details["symbol"]), str(newest.details["test_sha256"])
             attempt = ledger.attempt(symbol, test, artifact or newest.artifact_sha256)
+        found = self.report(newest) if newest else None
         return EvaluationView(
             model=model,
-            report=self.report(newest) if newest else None,
+            report=found if isinstance(found, EvaluationReport) else None,
+            problem=found if isinstance(found, Problem) else None,
             version=newest.version if newest else None,
             live_version=live.version if live else None,
             live_since=live.at if live else None,

@@ -1,0 +1,227 @@
+"""The scan loop: one scan's latency as it is live, 72 replayed hours, memory and time over 30 replayed days.
+
+    python benchmarks/bench_scan.py [--days 40] [--home DIR] [--memory-days 30]
+
+Requirements (product.md section 15): a scan of three coins with all models p50 <= 25 ms and p99 <= 150 ms,
+72 replayed hours <= 60 s, no growth of memory over 30 replayed days. The models have the size of trained ones
+and random weights: what a network says costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tradingai.engine.core.candles import Candles
+from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.home import open_home
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.reporting import Progress, SilentReporter
+from tradingai.engine.core.settings import Settings, settings_from_worker
+from tradingai.engine.core.symbols import MINUTE_US, PIPELINE_SYMBOLS, lstm_name
+from tradingai.engine.decision.state import DeskConfig, open_desk
+from tradingai.engine.features.compute import compute, live_tail
+from tradingai.engine.features.registry import feature_set
+from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.inference.carried import CarriedLstm, one_thread
+from tradingai.engine.inference.promoted import LiveModel, PromotedModels
+from tradingai.engine.inference.stream import KEPT_MINUTES, MarketStream
+from tradingai.engine.models.artifact import ModelArtifact, Warmup
+from tradingai.engine.models.calibration import Calibrator
+from tradingai.engine.models.lstm import LstmConfig, LstmNetwork
+from tradingai.engine.providers.generate import generate_dataset
+from tradingai.engine.runtime.replay import plan_replay, read_inputs, replay
+from tradingai.engine.runtime.step import Controls, ScanStep
+from tradingai.engine.store.candle_files import read_candles
+from tradingai.engine.store.database import Store
+
+END = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
+WARMUP = 240
+INTERVAL = 2
+"""Minutes between two scans."""
+
+
+def settings() -> Settings:
+    """The defaults, whatever the environment says."""
+    return settings_from_worker({name: item.default for name, item in Settings.model_fields.items()})
+
+
+def make_candles(home: Path, days: float) -> HomePaths:
+    """A home with candles of the pipeline's coins."""
+    paths = open_home(home, RealClock(), create=True).paths
+    start = END - timedelta(days=days) + timedelta(minutes=1)
+    for symbol in PIPELINE_SYMBOLS:
+        generate_dataset(paths, symbol, "cycles", 7, start, END, None, SilentReporter())
+    return paths
+
+
+def random_model(paths: HomePaths, symbol: str) -> LiveModel:
+    """A network of a trained one's size whose probability wanders between 0 and 1."""
+    features = feature_set(symbol, tuple(set(PIPELINE_SYMBOLS) - {symbol}))
+    tail = {name: read_candles(paths, name, verify=False)[-6000:] for name in PIPELINE_SYMBOLS}
+    values = compute(features, tail[symbol], {name: tail[name].close for name in features.peers})
+    torch.manual_seed(0)
+    network = LstmNetwork(LstmConfig(len(features))).eval()
+    artifact = ModelArtifact(
+        model=lstm_name(symbol),
+        kind="lstm",
+        symbol=symbol,
+        config=network.config.as_dict(),
+        tensors={name: value.clone() for name, value in network.state_dict().items()},
+        scaler=Scaler.fit(features.names, values, features.lookback, len(values)),
+        calibrator=Calibrator("platt", 20.0, 0.0),
+        feature_names=features.names,
+        feature_sha256=tuple(feature.sha256 for feature in features.features),
+        definitions_sha256=features.sha256,
+        warmup=Warmup(WARMUP, 100, agrees=True, difference=0.0, tolerance=1e-6, starts=1),
+        record={},
+        market="cycles",
+        synthetic=True,
+    )
+    return LiveModel(artifact.model, "v1.0.0", artifact)
+
+
+def promoted_models(paths: HomePaths) -> PromotedModels:
+    """One for every coin."""
+    return PromotedModels(tuple(random_model(paths, symbol) for symbol in PIPELINE_SYMBOLS))
+
+
+@dataclass
+class Latencies:
+    """Milliseconds of each scan."""
+
+    values: list[float] = field(default_factory=list)
+
+    def at(self, share: float) -> float:
+        return float(np.quantile(self.values, share))
+
+
+def live_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
+    """Candles to decisions as the live loop does it, features from live tails."""
+    market = {name: read_candles(paths, name, verify=False) for name in PIPELINE_SYMBOLS}
+    rows = len(next(iter(market.values())))
+    config, first = DeskConfig(), rows - INTERVAL * scans
+    stream = MarketStream(PIPELINE_SYMBOLS, models, config.decision.ensemble)
+    stream.warm({name: series[first - KEPT_MINUTES : first] for name, series in market.items()})
+    step = ScanStep(stream, config, open_desk(config, int(market["BTC-USD"].ts[first])), mode="dry-run")
+    found = Latencies()
+    for lo in range(first, rows, INTERVAL):
+        at = int(market["BTC-USD"].ts[lo + INTERVAL - 1]) + MINUTE_US
+        news = {name: series[lo : lo + INTERVAL] for name, series in market.items()}
+        began = time.perf_counter()
+        outcome = step.decide(step.prepare(at, at, news), Controls())
+        found.values.append(1e3 * (time.perf_counter() - began))
+        step.adopt(outcome)
+    found.values = found.values[1:]  # the first starts the networks
+    return found
+
+
+def cold_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
+    """The baseline: no carried state, so each scan computes and feeds the whole warm-up of every coin."""
+    market = {name: read_candles(paths, name, verify=False) for name in PIPELINE_SYMBOLS}
+    networks = [CarriedLstm(live) for live in models.models]
+    rows, found = len(market["BTC-USD"]), Latencies()
+    for stop in range(rows - INTERVAL * scans, rows, INTERVAL):
+        tail: dict[str, Candles] = {
+            name: series[stop - KEPT_MINUTES : stop] for name, series in market.items()
+        }
+        began = time.perf_counter()
+        with one_thread():
+            for network in networks:
+                features = network.live.features
+                closes = {name: tail[name].close for name in features.peers}
+                network.start(live_tail(features, tail[network.live.symbol], closes, WARMUP + 1))
+                network.probability()
+        found.values.append(1e3 * (time.perf_counter() - began))
+    return found
+
+
+class Watch(SilentReporter):
+    """Notes how large the process is and how long it took, at every report of progress."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resident_mb: list[float] = []
+        self.times: list[float] = []
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        self.resident_mb.append(pages * resource.getpagesize() / 2**20)
+        self.times.append(time.perf_counter())
+
+    @property
+    def growth_mb(self) -> float:
+        """Largest size in the last tenth over the largest in the second tenth."""
+        tenth = max(1, len(self.resident_mb) // 10)
+        return max(self.resident_mb[-tenth:]) - max(self.resident_mb[tenth : 2 * tenth])
+
+    @property
+    def slowing(self) -> float:
+        """Time of the second half over that of the first."""
+        half = len(self.times) // 2
+        return (self.times[-1] - self.times[half]) / (self.times[half] - self.times[0])
+
+
+def replayed(
+    paths: HomePaths, models: PromotedModels, hours: float, *, in_blocks: bool = True
+) -> tuple[dict[str, Any], Watch]:
+    """One replay: its document, and how large the process was meanwhile."""
+
+    async def run() -> dict[str, Any]:
+        clock, chosen = RealClock(), settings()
+        plan = plan_replay(paths, PIPELINE_SYMBOLS, hours, None, chosen.scan_interval_s)
+        inputs = read_inputs(paths, chosen, plan, models)
+        async with await Store.open(paths.root / "bench.db", paths, clock) as store:
+            source = None if in_blocks else live_tail
+            return await replay(store, chosen, inputs, watch, clock, source=source)
+
+    watch = Watch()
+    return asyncio.run(run()), watch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--days", type=float, default=36, help="days of candles")
+    parser.add_argument(
+        "--memory-days", type=float, default=30, help="days replayed for memory; 0: not at all"
+    )
+    parser.add_argument("--home", type=Path, help="a folder to work in; default: a temporary one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = make_candles(options.home or Path(folder) / "home", options.days)
+        models = promoted_models(paths)
+        warm, cold = live_latency(paths, models, 500), cold_latency(paths, models, 60)
+        print(
+            f"one scan, carried state   p50 {warm.at(0.5):6.1f} ms  p99 {warm.at(0.99):6.1f} ms   (25, 150)"
+        )
+        print(f"one scan, from cold       p50 {cold.at(0.5):6.1f} ms  p99 {cold.at(0.99):6.1f} ms")
+        found, _ = replayed(paths, models, 72)
+        tails, _ = replayed(paths, models, 6, in_blocks=False)
+        by_tails = 12 * tails["wall_s"]
+        print(f"72 h replay               {found['wall_s']:6.1f} s    (60)   tail by tail {by_tails:.1f} s")
+        if options.memory_days:
+            began = time.process_time()
+            found, watch = replayed(paths, models, 24 * options.memory_days)
+            cpu = time.process_time() - began
+            print(
+                f"{options.memory_days:g} days replayed          {found['wall_s']:6.1f} s, {cpu:.0f} s CPU, "
+                f"memory grew {watch.growth_mb:+.1f} MB, second half {watch.slowing:.2f} × the first"
+            )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
