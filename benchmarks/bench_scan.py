@@ -147,7 +147,7 @@ def cold_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latenc
 
 
 class Watch(SilentReporter):
-    """Notes how large the process is and how long it took, at every report of progress."""
+    """Notes how large the process is and what CPU time it took, at every report of progress."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Watch(SilentReporter):
         super().progress(progress)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         self.resident_mb.append(pages * resource.getpagesize() / 2**20)
-        self.times.append(time.perf_counter())
+        self.times.append(time.process_time())
 
     @property
     def growth_mb(self) -> float:
@@ -168,7 +168,7 @@ class Watch(SilentReporter):
 
     @property
     def slowing(self) -> float:
-        """Time of the second half over that of the first."""
+        """CPU time of the second half over that of the first."""
         half = len(self.times) // 2
         return (self.times[-1] - self.times[half]) / (self.times[half] - self.times[0])
 

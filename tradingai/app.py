@@ -29,9 +29,8 @@ from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventsView, Event
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.memory import Memory, remember
 from tradingai.screens.port import ConsoleEngine, Host
-from tradingai.screens.terminal import silence_terminal, terminal_is_gone
+from tradingai.screens.terminal import keep_traceback, silence_terminal, terminal_is_gone
 from tradingai.screens.toasts import TOAST_S, toast_lines, worth_a_toast
-from tradingai.widgets.footer import face
 from tradingai.widgets.header import MODE_BY_ID, MODES
 from tradingai.widgets.palette import DARK, DARK_THEME, LIGHT_THEME, PALETTES, css_variables, theme
 from tradingai.widgets.section import Table
@@ -155,6 +154,12 @@ class ConsoleApp(App[int]):
             await self.engine.close()
         os._exit(128 + signal.SIGHUP)
 
+    def _fatal_error(self) -> None:
+        """Textual's end after an exception nobody caught: a file with the details instead of a screenful."""
+        error = sys.exception()
+        self.failure = keep_traceback(self.root, error) if error is not None else None
+        self._close_messages_no_wait()
+
     def panic(self, *renderables: Any) -> None:
         """A reader that fails because the terminal is gone is a hang-up, not a fault."""
         if terminal_is_gone():
@@ -242,7 +247,7 @@ class ConsoleApp(App[int]):
     async def _note(self, event: EventView) -> None:
         try:
             await self.engine.note(event.text, event.level)
-        except TradingAIError:
+        except Exception:  # noqa: BLE001 - a message that cannot be kept must not end the console
             self.notes.append(event)
 
     def _hide_toast(self) -> None:
@@ -258,7 +263,11 @@ class ConsoleApp(App[int]):
         self.run_worker(self._order(commands), name="order", group="order")
 
     async def _order(self, commands: Sequence[Command]) -> None:
-        receipt = await self.engine.send(*commands)
+        try:
+            receipt = await self.engine.send(*commands)
+        except Exception as error:  # noqa: BLE001 - the command's boundary: its failure is said, the console stays
+            self.say(f"Unexpected {type(error).__name__}: {error}", "error")
+            return
         text = f"{receipt.message} {receipt.remedy}".strip()
         self.say(text, "info" if receipt.accepted else "warning")
         self._poll()
@@ -326,23 +335,9 @@ class ConsoleApp(App[int]):
 
     def open_palette(self, screen: ConsoleScreen) -> None:
         """All keys of this screen, every screen, and what works everywhere."""
-        from tradingai.screens.palette import Entry, Palette
+        from tradingai.screens.palette import Palette, entries_of
 
-        keys = screen.current.keys if screen.current else ()
-        entries = [Entry(f"{item.help}", face(item.key), item.action) for item in keys]
-        entries += [Entry(f"Go to {mode.title}", mode.key, f"screen:{mode.id}") for mode in MODES]
-        entries += [
-            Entry("Filter the rows", "/", "filter"),
-            Entry("Sort the rows", "s", "sort"),
-            Entry("Copy the row", "y", "copy"),
-            Entry("Export the rows as CSV", "e", "export"),
-            Entry("Cancel a running job", "x", "cancel"),
-            Entry("Kill switch", "K", "kill"),
-            Entry("Save this screen as SVG", "", "save"),
-            Entry("Light or dark theme", "^t", "theme"),
-            Entry("Keys of this screen", "?", "help"),
-            Entry("Quit", "q", "quit"),
-        ]
+        entries = entries_of(screen.current.keys if screen.current else ())
 
         async def chosen(action: str | None) -> None:
             screen.paint(dimmed=False)

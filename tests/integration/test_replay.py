@@ -318,7 +318,11 @@ async def test_verify_finds_all_identical_from_live_tails(home):
         found = await bench.replay(3)
         verified = await bench.verify()
         assert verified.verified
-        assert verified.as_json() == {
+        document = verified.as_json()
+        batch = document.pop("batch")
+        assert (batch["compared"], batch["flips"], batch["agrees"]) == (270, 0, True)
+        assert 0.0 < batch["largest_difference"] < 1e-5
+        assert document == {
             "run": found["run"], "kind": "replay", "scans": 90, "decisions": 270, "identical": 270,
             "features": 270, "features_identical": 270, "verified": True, "first_difference": None,
             "same_code": True,
@@ -420,6 +424,8 @@ async def test_a_live_run_is_verified_from_the_candles_it_received(tmp_path):
         assert found.run.run_id == bench.run_id
         assert found.first is None
         assert (found.identical, found.decisions, found.verified) == (68, 68, True)
+        assert found.batch.compared == 68
+        assert found.batch.agrees
 
 
 # ------------------------------------------------------------------------ the backtest is a replay

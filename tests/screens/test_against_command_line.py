@@ -8,9 +8,9 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import load_settings
 from tradingai.engine.queries.assemble import SnapshotReader
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
+from tradingai.screens.carrier import surroundings
 from tradingai.screens.data import DataScreen
 from tradingai.screens.gates import GatesScreen
-from tradingai.screens.live import surroundings
 from tradingai.screens.models import ModelsScreen
 from tradingai.screens.view import Extent, Selection
 from tradingai.widgets import numbers

@@ -31,7 +31,7 @@ def start_long_job(terminal: Terminal, home: Path) -> list[int]:
     assert terminal.wait_for(EMPTY)
     terminal.send("c")
     assert terminal.wait_for("leave it")
-    terminal.read(0.5)
+    terminal.read(2)
     terminal.send(LONG)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

@@ -59,6 +59,12 @@ def show_verification(found: Verification) -> None:
         f"{count(found.scans)} scans; features of {count(found.features_identical)} of "
         f"{count(found.features)} coin scans identical, computed from live tails"
     )
+    batch = found.batch
+    if batch is not None and batch.compared:
+        write_line(
+            f"A batch over the same candles says the same within {batch.largest_difference:.0e} "
+            f"({count(batch.compared)} probabilities, {batch.flips} decisions flipped at the threshold)"
+        )
     if not found.same_code:
         write_line("The run was made by other code than this.")
     if found.first is not None:

@@ -90,8 +90,9 @@ def show_account(document: Mapping[str, Any]) -> None:
     if halted is not None:
         since = moment(parse_iso(halted["since"]))
         write_line(f"HALTED since {since}: {halted['detail'] or halted['cause']}; it stays so to the end")
-    if document["open_positions"]:
-        write_line(f"{document['open_positions']} positions are still open")
+    still_open = document["open_positions"]
+    if still_open:
+        write_line(f"{still_open} position{'s are' if still_open > 1 else ' is'} still open")
 
 
 def money(value: float, *, sign: bool = True) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -68,6 +68,7 @@ class LiveEngine:
         self._owner_pid: int | None = None
         self._owner_at = float("-inf")
         self._carrier: Carrier | None = None
+        self._writing: set[asyncio.Future[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
         self._messages: list[tuple[str, str]] = []
         self._closed = False
@@ -108,6 +109,8 @@ class LiveEngine:
                 await self._watcher
         if self._carrier is not None:
             await self._carrier.close("the console was closed")
+        if self._writing:
+            await asyncio.wait(self._writing)
         if self._context is not None:
             await self._context.__aexit__(None, None, None)
             self._context = None
@@ -230,16 +233,29 @@ class LiveEngine:
                 message="Refused: this console is read-only.",
                 remedy="Open one without --read-only.",
             )
-        if self._carrier is None:
-            return Receipt(accepted=False, message="The home is still being opened.", remedy="Try again.")
-        receipt = await self._carrier.send(*commands)
+        if self._carrier is None or self._closed:
+            return Receipt(accepted=False, message="The home is not open.", remedy="Try again in a moment.")
+        with self._under_way():
+            receipt = await self._carrier.send(*commands)
         self._stamp = None
         return receipt
 
     async def note(self, text: str, level: str) -> None:
         """Append a message to the log; nothing in read-only."""
         if not self._read_only and self._carrier is not None and not self._closed:
-            await self._carrier.note(text, level)
+            with self._under_way():
+                await self._carrier.note(text, level)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """What is being written; the store is closed after it."""
+        done = asyncio.get_running_loop().create_future()
+        self._writing.add(done)
+        try:
+            yield
+        finally:
+            self._writing.discard(done)
+            done.set_result(None)
 
     def _say(self, text: str, level: str) -> None:
         self._messages.append((text, level))

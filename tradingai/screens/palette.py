@@ -5,13 +5,15 @@ words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from tradingai.widgets.footer import Key, face
+from tradingai.widgets.header import MODES
 from tradingai.widgets.line import Line, Span, fit, line, pad
 from tradingai.widgets.lineview import LineView
 
@@ -25,6 +27,27 @@ class Entry(NamedTuple):
     title: str
     key: str
     action: str
+
+
+EVERYWHERE: Final = (
+    Entry("Filter the rows", "/", "filter"),
+    Entry("Sort the rows", "s", "sort"),
+    Entry("Copy the row", "y", "copy"),
+    Entry("Export the rows as CSV", "e", "export"),
+    Entry("Cancel a running job", "x", "cancel"),
+    Entry("Kill switch", "K", "kill"),
+    Entry("Save this screen as SVG", "", "save"),
+    Entry("Light or dark theme", "^t", "theme"),
+    Entry("Keys of this screen", "?", "help"),
+    Entry("Quit", "q", "quit"),
+)
+
+
+def entries_of(keys: Sequence[Key]) -> list[Entry]:
+    """A screen's own keys, every screen, and what works everywhere."""
+    own = [Entry(item.help, face(item.key), item.action) for item in keys]
+    screens = [Entry(f"Go to {mode.title}", mode.key, f"screen:{mode.id}") for mode in MODES]
+    return [*own, *screens, *EVERYWHERE]
 
 
 def found(entries: Sequence[Entry], typed: str) -> list[Entry]:

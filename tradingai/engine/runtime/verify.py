@@ -24,6 +24,7 @@ from tradingai.engine.decision.state import config_from_json, desk_from_json
 from tradingai.engine.features.compute import Features
 from tradingai.engine.inference.promoted import LiveModel, PromotedModels, load_version
 from tradingai.engine.inference.stream import MarketStream, SeenCoin, features_sha256
+from tradingai.engine.runtime.batch_parity import BatchAgreement, BatchParity
 from tradingai.engine.runtime.records import stored_decision
 from tradingai.engine.runtime.runs import code_version
 from tradingai.engine.runtime.seen_again import (
@@ -84,6 +85,8 @@ class Verification:
     """Coins of scans whose features were computed again."""
     features_identical: int = 0
     first: Difference | None = None
+    batch: BatchAgreement | None = None
+    """How the probabilities compare with those of a batch over the same candles."""
 
     @property
     def verified(self) -> bool:
@@ -110,6 +113,7 @@ class Verification:
                 if self.first is None
                 else {name: getattr(self.first, name) for name in (*Difference.__slots__, "text")},
                 "same_code": self.same_code,
+                "batch": None if self.batch is None else self.batch.as_json(),
             }
         )
         return document
@@ -140,6 +144,7 @@ async def verify_run(
     account = await store.scans.account(run.run_id)
     if account is not None:
         again.compare_account(total, account.desk, found)
+    found.batch = again.parity.agreement()
     return found
 
 
@@ -215,6 +220,11 @@ class _Cast:
         if cold:
             stream.restart(cold)
 
+    @property
+    def running(self) -> dict[str, LiveModel]:
+        """The models of the newest scan by id."""
+        return {model: self._loaded[model, version] for model, version in self._versions.items()}
+
     def _model(self, model: str, version: str) -> LiveModel:
         key = (model, version)
         if key not in self._loaded:
@@ -239,6 +249,7 @@ class _Again:
         self._changes = list(changes)
         self._signals = {signal.key: signal for signal in signals}
         self._first = True
+        self.parity = BatchParity()
 
     async def verify(self, scans: Sequence[_Scan], candles: SeenCandles, found: Verification) -> None:
         """Go through some scans, the ones before them having been gone through."""
@@ -247,7 +258,10 @@ class _Again:
         for scan in scans:
             self._cast.follow(scan, self._step.stream)
             if self._first:
-                self._step.stream.warm(await candles.history())
+                history = await candles.history()
+                self._step.stream.warm(history)
+                for name, series in history.items():
+                    self.parity.saw(name, series)
                 self._first = False
             found.scans += 1
             self._scan(scan, seen.get(scan.row.seq, {}), found)
@@ -258,6 +272,8 @@ class _Again:
         if row.state == "failed" and not scan.inputs:
             return
         prepared = self._step.prepare(datetime_to_us(row.due), datetime_to_us(row.at), candles)
+        for seen in prepared.taken.seen:
+            self.parity.saw(seen.symbol, seen.raw)
         for seen, recorded in _paired(prepared.taken.seen, scan.inputs):
             self._compare_input(row, seen, recorded, found)
         if row.state == "failed":
@@ -267,6 +283,7 @@ class _Again:
         for stored, again in zip(scan.decisions, outcome.decisions, strict=True):
             then = stored_decision(stored, self._signals.get(stored.signal_key or ""))
             found.decisions += 1
+            self.parity.said(then, self._cast.running)
             if then.canonical() == again.canonical():
                 found.identical += 1
             else:
