@@ -13,8 +13,8 @@ import pytest
 from tests.fakes.terminal import Terminal
 
 EMPTY = "Nothing has run in this home yet"
-LONG = "\x1b[B\x7f\x7f\x7f2141\r"
-"""In the dialog: 2,141 days of candles, long enough to be interrupted."""
+LONG = ("\x1b[B", "\x7f\x7f\x7f", "2141", "\r")
+"""In the dialog, one after the other as a hand types them: 2,141 days, long enough to be interrupted."""
 
 
 def jobs(home: Path) -> list[sqlite3.Row]:
@@ -31,8 +31,9 @@ def start_long_job(terminal: Terminal, home: Path) -> list[int]:
     assert terminal.wait_for(EMPTY)
     terminal.send("c")
     assert terminal.wait_for("leave it")
-    terminal.read(2)
-    terminal.send(LONG)
+    for keys in LONG:
+        terminal.read(1)
+        terminal.send(keys)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         terminal.read(0.2)

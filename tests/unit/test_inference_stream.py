@@ -157,6 +157,20 @@ def test_a_network_without_a_number_is_silent_is_told_and_starts_cold_again():
     assert [start.live.symbol for start in take(made, START + 2, START + 4).warm_starts] == [BTC]
 
 
+def test_a_model_that_starts_again_leaves_the_state_of_its_neighbour_alone():
+    broken = replace(opinionated(BTC), model="lstm_broken")
+    tensors = {name: value.clone() for name, value in broken.tensors.items()}
+    tensors["head.bias"].fill_(float("nan"))
+    broken = LiveModel("lstm_broken", "v1.0.0", replace(broken, tensors=tensors))
+    both, alone = stream(PromotedModels((live_model(BTC), broken))), stream(promoted(BTC))
+    for lo in range(START, START + 8, 2):
+        for made in (both, alone):
+            take(made, lo, lo + 2)
+            take(made, lo, lo + 2)
+        logits = [made._models[BTC]._carried[0]._logit for made in (both, alone)]
+        assert logits[0] == logits[1]
+
+
 def test_an_exception_inside_a_model_silences_its_coin_alone(monkeypatch):
     made = stream()
     take(made, START, START + 2)

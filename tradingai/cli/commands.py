@@ -5,7 +5,7 @@ from __future__ import annotations
 from tradingai.cli.lazy import LazyCommand, LazyGroup
 
 COMMANDS = (
-    LazyCommand("pipeline", "Everything from candles to promoted models; skips what is done."),
+    LazyCommand("pipeline", "Everything from candles to promoted models and a replay; skips what is done."),
     LazyCommand("status", "Where the pipeline stands and what to do next."),
     LazyCommand("doctor", "What is wrong with this home, and what to do about it."),
     LazyCommand("backup", "Save database, registry and promoted versions to one file."),

@@ -36,10 +36,10 @@ def pipeline(
     models: ModelsOption = "lstm",
     as_json: JsonFlag = False,
 ) -> int:
-    """Everything from candles to promoted models; skips what is done.
+    """Everything from candles to promoted models and a replay; skips what is done.
 
-    Candles, features, training, evaluation, gates, promotion. It runs to its end and then exits 3 when a gate
-    refused a model.
+    Candles, features, training, evaluation, gates, promotion, 72 replayed hours. It runs to its end and then
+    exits 3 when a gate refused a model.
     """
     from tradingai.cli.work import Work, work
     from tradingai.engine.pipeline.plan import PipelineRequest, check_provider, parse_models, parse_workload

@@ -13,21 +13,25 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from tradingai.widgets.line import BLANK, Line, Span, line, pad, wrap
+from tradingai.widgets.line import BLANK, Line, Span, fit, line, pad, wrap
 from tradingai.widgets.lineview import LineView
 
 COLUMNS: Final = 64
 INNER: Final = COLUMNS - 6
+ENTRY: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value to type. ``check`` gives what is wrong with it, or nothing."""
+    """One value to type. ``hint`` stands in it while it is empty, ``note`` beside it. ``check`` gives what
+    is wrong with it, or nothing.
+    """
 
     name: str
     label: str
     value: str = ""
     hint: str = ""
+    note: str = ""
     check: Callable[[str], str] = lambda _: ""
 
 
@@ -65,6 +69,10 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         self.keep = keep
         self.fields = tuple(fields)
         self.live = live
+        self._top: int | None = None
+        several = len(self.fields) > 1
+        self._label = max(len(field.label) for field in self.fields) + 2 if several else 0
+        self._entry = ENTRY if any(field.note for field in self.fields) else ENTRY + 10
 
     def compose(self) -> ComposeResult:
         """The panel, one input a field, and the dialog's own footer."""
@@ -86,6 +94,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
 
     def on_resize(self) -> None:
         """Another size, another place."""
+        self._top = None
         self._lay_out()
 
     def values(self) -> dict[str, str]:
@@ -109,13 +118,20 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         if self.texts:
             lines.append(BLANK)
         for field in self.fields:
-            lines.append(line(Span(field.label, "muted")))
+            if self._label == 0:
+                lines.append(line(Span(field.label, "muted")))
             places[field.name] = len(lines)
-            lines.append(BLANK)
-        ready = not self.problem()
+            named = field.label if self._label else ""
+            lines.append(
+                line(*fit(named, self._label + self._entry + 2, "left", "muted"), Span(field.note, "muted"))
+            )
         problem = self.problem()
+        ready = not problem
         if self.fields:
-            lines.append(line(Span(problem, "muted")) if problem else BLANK)
+            told = problem if any(self.values().values()) else ""
+            lines += [line(Span(row, "muted")) for row in (wrap(told, INNER) or [""])]
+            if told:
+                lines.append(BLANK)
         enter = "blue+b" if ready else "faint"
         verb = self.verb if ready or not self.live else f"{self.verb}, when the name matches"
         lines.append(
@@ -137,14 +153,21 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         size = self.app.size
         width = min(COLUMNS, size.width - 2)
         left = max(0, (size.width - width) // 2)
-        top = max(2, (size.height - len(lines)) // 2 - 1)
+        top = max(2, (size.height - len(lines)) // 2 - 1) if self._top is None else self._top
+        self._top = top
         self._place("#panel", left, top, width, len(lines))
         self.query_one("#panel", LineView).show(lines)
         self._place("#edge", left, top, 1, len(lines))
         ink = "orange" if self.live else "blue-dim"
         self.query_one("#edge", LineView).show([line(Span("▌", ink))] * len(lines))
         for name, row in places.items():
-            self._place(f"#field-{name}", left + 3, top + row, min(40, width - 6), 1)
+            self._place(
+                f"#field-{name}",
+                left + 3 + self._label,
+                top + row,
+                min(self._entry, width - 6 - self._label),
+                1,
+            )
         self._place("#keys", 0, size.height - 1, size.width, 1)
         self.query_one("#keys", LineView).show(
             (

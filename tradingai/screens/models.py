@@ -341,7 +341,7 @@ class ModelsScreen(ConsoleScreen):
     def do_live_at(self) -> None:
         """Ask for a time and show what was live then."""
         now = f"{self.host.snapshot.now:{TIME_FORM}}"
-        fields = (Field("at", "UTC", now, "", _a_time),)
+        fields = (Field("at", "UTC", now, check=_a_time),)
         dialog = Dialog("What was live at", (), verb="show", keep="leave it", fields=fields)
         self.host.ask(dialog, lambda values: self.select(self.selection.with_option("at", values["at"])))
 

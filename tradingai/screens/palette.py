@@ -99,7 +99,7 @@ class Palette(ModalScreen[str | None]):
         left = max(0, (size.width - width) // 2)
         panel = self.query_one("#panel", LineView)
         field = self.query_one("#command", Input)
-        places = ((panel, left, 3, width, rows + 4), (field, left + 4, 4, width - 6, 1))
+        places = ((panel, left, 3, width, rows + 4), (field, left + 5, 4, width - 7, 1))
         for widget, x, y, columns, height in places:
             widget.display = True
             widget.styles.offset = (x, y)

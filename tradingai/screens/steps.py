@@ -74,10 +74,10 @@ def create_candles(host: Host) -> None:
 
     snapshot = host.snapshot
     fields = (
-        Field("coins", "coins", ",".join(PIPELINE_SYMBOLS), "BTC-USD,ETH-USD", _symbols),
-        Field("days", "days, up to 2025-11-10 01:07Z", str(QUICK_DAYS), "", whole_number(2, MOST_DAYS)),
-        Field("market", f"market: {', '.join(MARKETS)}", snapshot.market, "", _market),
-        Field("seed", "seed", str(snapshot.seed), "", whole_number(0, 2**31 - 1)),
+        Field("coins", "coins", ",".join(PIPELINE_SYMBOLS), "BTC-USD,ETH-USD", check=_symbols),
+        Field("days", "days", str(QUICK_DAYS), note="to 2025-11-10 01:07Z", check=whole_number(2, MOST_DAYS)),
+        Field("market", "market", snapshot.market, note="/".join(MARKETS), check=_market),
+        Field("seed", "seed", str(snapshot.seed), check=whole_number(0, 2**31 - 1)),
     )
     texts = ["The same market, seed and range give the same candles, so that what is there is kept."]
     host.ask(Dialog("Create synthetic candles", texts, verb="create", keep="leave it", fields=fields), start)
@@ -99,8 +99,14 @@ def import_candles(host: Host) -> None:
         host.order(ImportCandles(**host.engine.issue(), symbol=symbol, file=values["file"]))
 
     fields = (
-        Field("file", "file, CSV or Parquet", "", "/data/btc.csv", lambda text: "" if text else "A path"),
-        Field("coin", "coin", "BTC-USD", "", _symbol),
+        Field(
+            "file",
+            "file",
+            hint="/data/btc.csv",
+            note="CSV or Parquet",
+            check=lambda text: "" if text else "Type its path",
+        ),
+        Field("coin", "coin", "BTC-USD", check=_symbol),
     )
     texts = [
         "Columns are found by their common names; times need a zone or are UTC. Nothing is dropped uncounted."
@@ -114,6 +120,10 @@ def build_features(host: Host, coins: Sequence[str]) -> None:
         host.say("There are no candles yet: c on 2 Data creates some.", "warning")
         return
     host.order(*(BuildFeatures(**host.engine.issue(), symbol=coin) for coin in coins))
+
+
+def _no_or_yes(text: str) -> str:
+    return "" if text in {"no", "yes"} else "Start over: no or yes"
 
 
 def train(host: Host, models: Sequence[str]) -> None:
@@ -135,16 +145,10 @@ def train(host: Host, models: Sequence[str]) -> None:
         )
 
     fields = (
-        Field("coins", "coins", names or "BTC-USD", "BTC-USD,ETH-USD", _symbols),
-        Field("epochs", "epochs", "10", "", whole_number(1, 1000)),
-        Field("seed", "seed", str(host.snapshot.seed), "", whole_number(0, 2**31 - 1)),
-        Field(
-            "again",
-            "start over, no or yes",
-            "no",
-            "",
-            lambda text: "" if text in {"no", "yes"} else "no or yes",
-        ),
+        Field("coins", "coins", names or "BTC-USD", "BTC-USD,ETH-USD", check=_symbols),
+        Field("epochs", "epochs", "10", check=whole_number(1, 1000)),
+        Field("seed", "seed", str(host.snapshot.seed), check=whole_number(0, 2**31 - 1)),
+        Field("again", "start over", "no", note="no or yes", check=_no_or_yes),
     )
     texts = [
         "It continues from its checkpoint when there is one, and ends early after 3 epochs without gain."
@@ -188,7 +192,7 @@ def promote(host: Host, item: EvaluationView) -> None:
         "Its artifact is compared with its hash once more before the link is moved.",
     ]
     keep = f"keep {item.live_version}" if item.live_version else "leave it"
-    fields = (Field("name", "Type its name to confirm", "", model, must_be(model)),)
+    fields = (Field("name", "Type its name to confirm", hint=model, check=must_be(model)),)
     dialog = Dialog(f"Promote {model} {version}", texts, verb="promote", keep=keep, fields=fields, live=True)
     host.ask(
         dialog,
@@ -218,7 +222,7 @@ def roll_back(host: Host, item: EvaluationView) -> None:
         f"{item.live_version} stops being live, {target} is live again at once.",
         "Its artifact is compared with its hash before the link is moved. The ledger keeps both.",
     ]
-    fields = (Field("version", "Type the version to confirm", "", target, must_be(target)),)
+    fields = (Field("version", "Type the version to confirm", hint=target, check=must_be(target)),)
     dialog = Dialog(
         f"Roll {model} back to {target}",
         texts,
@@ -243,7 +247,7 @@ def toggle_kill(host: Host) -> None:
         f"It is on, set by {source}. While it is on nothing is emitted.",
         "! Once it is off, signals are emitted from the next scan on.",
     ]
-    fields = (Field("word", "Type kill off to confirm", "", "kill off", must_be("kill off")),)
+    fields = (Field("word", "Type kill off to confirm", hint="kill off", check=must_be("kill off")),)
     dialog = Dialog("Kill switch off", texts, verb="turn it off", keep="keep it on", fields=fields, live=True)
     host.ask(dialog, lambda _: host.order(SetKillSwitch(**host.engine.issue(), on=False, reason="console")))
 

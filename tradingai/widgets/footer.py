@@ -74,7 +74,9 @@ def footer_line(keys: Sequence[Key], width: int, *, can_filter: bool) -> Line:
         if can_filter:
             common.insert(0, ("slash", "filter", "filter"))
     right = _row([(face(key), word, action) for key, word, action in common], gap)
-    shown = [(face(item.key), item.word, item.action) for item in keys if item.footer][:MOST_KEYS]
+    elsewhere = {key for key, _, _ in common}
+    own = [item for item in keys if item.footer and item.key not in elsewhere]
+    shown = [(face(item.key), item.word, item.action) for item in own[:MOST_KEYS]]
     inner = width - 2
     while shown and _row(shown, gap).width + right.width + 2 > inner:
         shown.pop()

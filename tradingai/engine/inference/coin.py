@@ -164,12 +164,12 @@ class CoinModels:
         starts, failures = [], []
         for carried in self._carried:
             try:
-                if carried.cold:
+                if carried.cold or len(rows) < news:
                     fed = rows[-carried.warmup_rows :]
                     carried.start(fed)
                     starts.append(WarmStart(carried.live, until - (len(fed) - 1) * MINUTE_US, until))
                 else:
-                    carried.advance(rows[-news:])
+                    carried.advance(rows[len(rows) - news :])
                 error = carried.fault()
             except Exception as problem:  # noqa: BLE001 - a model that fails silences its coin, and no other
                 error = f"{type(problem).__name__}: {problem}"
