@@ -97,6 +97,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_safe_point(month_home, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.golden
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("victim", ["engine", "worker"])
 def test_killed_in_any_stage_of_the_pipeline(golden_copy, golden_home, stage, victim):
@@ -107,11 +108,11 @@ def test_killed_in_any_stage_of_the_pipeline(golden_copy, golden_home, stage, vi
         running.kill()
         running.communicate(timeout=10)
         wait_for(lambda: not alive(worker), seconds=15)
-        done = tradingai(golden_copy, "pipeline", "--json", timeout=280)
+        done = tradingai(golden_copy, "pipeline", "--json", timeout=600)
         assert done.status == 0, done.err
     else:
         kill(worker, signal.SIGKILL)
-        _, err = running.communicate(timeout=280)
+        _, err = running.communicate(timeout=600)
         assert running.returncode == 0, err
     assert value_hashes(golden_copy) == value_hashes(golden_home.path)
     assert tradingai(golden_copy, "models", "verify", "--quick", "--json").document["ok"] is True

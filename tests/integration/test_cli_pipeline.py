@@ -9,7 +9,8 @@ from tradingai.engine.core.locks import read_owner
 from tests.fakes.command_line import start, tradingai
 from tests.fakes.home_state import value_hashes, wait_for
 
-pytestmark = pytest.mark.golden
+pytestmark = [pytest.mark.golden, pytest.mark.timeout(1200)]
+"""The golden home is built within the first test's time."""
 
 MODELS = ["lstm_BTC-USD", "lstm_ETH-USD", "lstm_BNB-USD"]
 GATES = ["accuracy", "calibration", "leakage", "significance", "sample"]
