@@ -218,6 +218,7 @@ async def test_without_a_model_nothing_is_emitted(home):
     async with open_replays(home) as bench:
         found = await bench.replay(1)
         assert (found["models"], found["signals"], found["by_reason"]["below_threshold"]) == ({}, 0, 90)
+        assert found["synthetic"] is True
         assert (await bench.verify()).verified
 
 
@@ -353,6 +354,18 @@ async def test_verify_names_the_first_thing_that_differs(home, statement):
         assert not verified.verified
         assert (first.scan, first.symbol, first.what, first.name) == TAMPERED[statement]
         assert first.name in first.text
+
+
+async def test_verify_notices_a_decision_that_is_gone(home):
+    async with open_replays(home) as bench:
+        found = await bench.replay(1)
+    with closing(sqlite3.connect(home / "tradingai.db")) as connection, connection:
+        connection.execute("DELETE FROM decisions WHERE scan_seq = 4 AND symbol = 'BNB-USD'")
+    async with open_replays(home) as bench:
+        verified = await bench.verify(found["run"])
+        assert (verified.first.what, verified.first.name, verified.first.scan) == ("decision", "count", 4)
+        assert (verified.first.recorded, verified.first.recomputed) == (2, 3)
+        assert (verified.identical, verified.decisions, verified.verified) == (89, 89, False)
 
 
 async def test_verify_names_the_feature_that_differs(home):

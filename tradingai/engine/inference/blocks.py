@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from tradingai.engine.core.candles import PRICE_COLUMNS, Candles, Floats
+from tradingai.engine.core.errors import DataError
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
 from tradingai.engine.features.compute import Features, align_peer, compute_rows, live_tail
 from tradingai.engine.features.declaration import FeatureSet
@@ -43,7 +44,10 @@ class BlockFeatures:
             return live_tail(features, own, peers, rows)
         lo = stop - rows
         numbers = range(lo // BLOCK_ROWS, (stop - 1) // BLOCK_ROWS + 1)
-        joined = [self._block(features, number) for number in numbers]
+        try:
+            joined = [self._block(features, number) for number in numbers]
+        except DataError:  # of some minute in the block; it need not be one of these
+            return live_tail(features, own, peers, rows)
         block = joined[0] if len(joined) == 1 else np.concatenate(joined)
         start = lo - numbers[0] * BLOCK_ROWS
         return block[start : start + rows]

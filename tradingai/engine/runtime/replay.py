@@ -101,6 +101,8 @@ class ReplayInputs:
     config: DeskConfig
     promoted: PromotedModels
     feed: DatasetFeed
+    synthetic: bool
+    """Whether a generator made any of the prices."""
     request: dict[str, Any]
     """For the run's record; ``key`` in it is the hash of all that decides."""
 
@@ -118,19 +120,23 @@ def read_inputs(
     coins = MarketStream(plan.symbols, promoted, config.decision.ensemble).coins
     newest_us = plan.last_us - MINUTE_US
     feed = DatasetFeed.read(paths, coins, _history_from(paths, coins, plan, promoted), newest_us)
+    manifests = {coin: read_dataset_manifest(paths, coin) for coin in coins}
     depends = {
         "symbols": plan.symbols,
         "start": us_to_datetime(plan.first_us),
         "end": us_to_datetime(plan.last_us),
         "interval_s": plan.interval_s,
-        "candles": {coin: read_dataset_manifest(paths, coin).sha256 for coin in coins},
+        "candles": {coin: manifest.sha256 for coin, manifest in manifests.items()},
         "models": promoted.hashes,
+        "versions": {live.model: live.version for live in promoted.models},
         "refused": [event.as_json() for event in promoted.refused],
         "settings": settings.settings_hash(),
         "execution_metrics": metrics,
         "code": code_sha256(),
     }
-    return ReplayInputs(plan, config, promoted, feed, plain({**depends, "key": digest(depends)}))
+    request = plain({**depends, "key": digest(depends)})
+    synthetic = any(manifest.synthetic for manifest in manifests.values())
+    return ReplayInputs(plan, config, promoted, feed, synthetic, request)
 
 
 def _history_from(paths: HomePaths, coins: Sequence[str], plan: ReplayPlan, promoted: PromotedModels) -> int:
@@ -263,7 +269,7 @@ def _result(run_id: str, inputs: ReplayInputs, loop: _Loop, wall_s: float) -> di
             "signals_by_tier": tally.signals_by_tier,
             **account.as_json(),
             "events": tally.events,
-            "synthetic": any(live.artifact.synthetic for live in inputs.promoted.models),
+            "synthetic": inputs.synthetic,
             "threshold": inputs.config.decision.threshold,
             "costs": inputs.config.costs.source,
             "decisions_sha256": tally.decisions_sha256,

@@ -132,6 +132,7 @@ async def verify_run(
     again, candles = await _begin(store, paths, run)
     record = _Record(store, run.run_id)
     total = await store.scans.newest_scan(run.run_id)
+    account = await store.scans.account(run.run_id)
     begun = clock.monotonic()
     for after in range(0, total, SCANS_AT_ONCE):
         done = min(after + SCANS_AT_ONCE, total)
@@ -141,8 +142,7 @@ async def verify_run(
         eta_s = (total - done) / rate
         reporter.progress(Progress(done, total, "scans", rate=rate, eta_s=eta_s, detail=detail))
         reporter.safe_point()
-    account = await store.scans.account(run.run_id)
-    if account is not None:
+    if account is not None and account.scan_seq <= total:
         again.compare_account(total, account.desk, found)
     found.batch = again.parity.agreement()
     return found
@@ -211,6 +211,9 @@ class _Cast:
             for row in scan.starts if row.refused
         }  # fmt: skip
         versions = self._versions if scan.row.state == "failed" else scan.versions
+        if len(scan.decisions) < len(stream.symbols):
+            # A decision is gone; its coin's models ran all the same.
+            versions = {**self._versions, **versions}
         if versions != self._versions or refused:
             kept = {name: event for name, event in self._refused.items() if name not in versions}
             self._versions, self._refused = dict(versions), {**kept, **refused}
@@ -280,7 +283,10 @@ class _Again:
             return
         outcome = self._step.decide(prepared, Controls(row.threshold, row.killed, row.kill_source))
         self._step.adopt(outcome)
-        for stored, again in zip(scan.decisions, outcome.decisions, strict=True):
+        counts = len(scan.decisions), len(outcome.decisions)
+        if counts[0] != counts[1]:
+            found.note(_difference(row, "", "decision", "count", *counts))
+        for stored, again in zip(scan.decisions, outcome.decisions, strict=False):
             then = stored_decision(stored, self._signals.get(stored.signal_key or ""))
             found.decisions += 1
             self.parity.said(then, self._cast.running)
