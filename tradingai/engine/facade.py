@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ class Engine:
         self._surface: Surface = surface
         self._store = store
         self._runner = runner
-        self._background: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     @property
     def read_only(self) -> bool:
@@ -99,6 +99,9 @@ class Engine:
         in the store. Raises UsageError when the command is expired or the engine read-only, and whatever
         the command itself raises; either way it is audited.
         """
+        return await self._tracked(self._execute(command, on_update))
+
+    async def _execute(self, command: Command, on_update: OnUpdate | None) -> Mapping[str, Any]:
         store, runner = self._writable()
         if isinstance(command, ControlCommand):
             await self._refuse_expired(store, command)
@@ -128,7 +131,7 @@ class Engine:
             await self._accept(store, command)
         specs = [job_for(command, self.settings, self.clock) for command in commands]
         jobs = [
-            self._job(store, runner, command, spec, on_update, slots)
+            self._tracked(self._job(store, runner, command, spec, on_update, slots))
             for command, spec in zip(commands, specs, strict=True)
         ]
         outcomes = await asyncio.gather(*jobs, return_exceptions=True)
@@ -173,10 +176,11 @@ class Engine:
             await self._runner.close(reason)
 
     async def close(self, reason: str = "the program ends") -> None:
-        """Stop jobs at their next safe point, wait until they have, and close the store."""
+        """Stop jobs at their next safe point, wait until every command's end is audited, close the store."""
         if self._runner is not None:
             await self._runner.close(reason)
-        await asyncio.gather(*self._background)
+        while self._under_way:
+            await asyncio.wait(self._under_way)
         if self._store is not None:
             await self._store.close()
 
@@ -316,9 +320,14 @@ class Engine:
             with suppress(TradingAIError):
                 await work
 
-        task = asyncio.create_task(quietly())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._tracked(quietly())
+
+    def _tracked(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """A task that :meth:`close` waits for."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
 
 def operator() -> str:

@@ -57,6 +57,7 @@ class JobRunner:
         self._stop_grace_s = stop_grace_s
         self._slots = asyncio.Semaphore(settings.workers)
         self._running: dict[str, Running] = {}
+        self._closed_because: str | None = None
         self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
         """Names this runner's lock, by which others see that its process lives."""
         self._life = FileLock(paths.runner_lock(self.id), command="job runner", clock=clock)
@@ -150,7 +151,8 @@ class JobRunner:
         return await recover_jobs(self._store, self._paths, self._clock, runner=self.id)
 
     async def close(self, reason: str = "the program ends") -> None:
-        """Stop all jobs at their next safe point and wait until they have."""
+        """Stop all jobs at their next safe point and wait until they have. Jobs that come later stop at once."""
+        self._closed_because = reason
         pending = list(self._running.values())
         for running in pending:
             running.stop(reason)
@@ -175,6 +177,8 @@ class JobRunner:
     def _register(self, spec: JobSpec, on_update: OnUpdate | None, resumes: int) -> Running:
         running = Running(spec, self._paths.job_logs / spec.log_name, on_update, resumes)
         self._running[spec.id] = running
+        if self._closed_because is not None:
+            running.stop(self._closed_because)
         return running
 
     def _unregister(self, running: Running) -> None:
