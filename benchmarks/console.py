@@ -35,13 +35,13 @@ Empty().run()
 """
 KEYS = (
     ("2", "Datasets"),
-    ("9", "Ledger"),
+    ("9", "Models"),
     ("4", "Loss by epoch"),
     ("3", "look-back"),
     ("5", "Gates"),
     ("0", "newest last"),
-    ("j", "▸"),
     ("k", "▸"),
+    ("j", "▸"),
     ("1", "Pipeline"),
     ("?", "Everywhere"),
     ("?", "Pipeline"),

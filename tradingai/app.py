@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -24,7 +22,6 @@ from textual.timer import Timer
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import TradingAIError
-from tradingai.engine.core.files import write_atomic
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventsView, EventView
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.memory import Memory, remember
@@ -79,6 +76,7 @@ class ConsoleApp(App[int]):
             os.environ.get("TRADINGAI_GLYPHS", ""),
         )
         self._seen = -1
+        self._pause = ExitStack()
         self._leaving = False
         self._hung_up = False
         self._timers_of_its_own: list[Timer] = []
@@ -223,6 +221,18 @@ class ConsoleApp(App[int]):
         if mode != self.current_mode:
             await self.switch_mode(mode)
 
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Textual's pause at a change of screens: here it ends as soon as the page has all its lines."""
+        self._pause.close()
+        self._pause.enter_context(self.batch_update())
+        self.set_timer(delay, self.page_painted, name="pause")
+
+    def page_painted(self) -> None:
+        """The visible screen has all its lines: end the pause."""
+        if self._batch_count:
+            self._pause.close()
+            self.screen.refresh()
+
     def say(self, text: str, level: str = "info") -> None:
         """A line above the footer for a few seconds, and an entry of the log for good."""
         event = EventView(
@@ -289,33 +299,24 @@ class ConsoleApp(App[int]):
 
     def export(self, mode: str, table: Table) -> None:
         """Write a section's rows as CSV below ``reports/console`` and say where."""
-        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(table.heads)
-        writer.writerows(row.plain for row in table.rows)
-        path = self.root / "reports" / "console" / f"{mode}-{table.id}-{stamp}.csv"
-        self._write(path, text.getvalue(), f"{len(table.rows)} rows in")
+        from tradingai.screens.exports import csv_text
+
+        self._write(f"{mode}-{table.id}", "csv", csv_text(table), f"{len(table.rows)} rows in")
 
     def save_screen(self, mode: str) -> None:
         """Write the visible screen as SVG below ``reports/console`` and say where."""
         from tradingai.screens.svg import screen_svg
 
-        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
-        self._write(
-            self.root / "reports" / "console" / f"{mode}-{stamp}.svg", screen_svg(self, mode), "Saved as"
-        )
+        self._write(mode, "svg", screen_svg(self, mode), "Saved as")
 
-    def _write(self, path: Path, text: str, what: str) -> None:
+    def _write(self, name: str, kind: str, text: str, what: str) -> None:
+        from tradingai.screens.exports import write_export
+
         if self.engine.read_only:
             self.say("Read-only: nothing is written. y copies a row instead.", "warning")
             return
-        try:
-            write_atomic(path, lambda stream: stream.write(text.encode()))
-        except TradingAIError as error:
-            self.say(f"{error.message}. {error.remedy}", "error")
-            return
-        self.say(f"{what} {path.relative_to(self.root)}")
+        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        self.say(*write_export(self.root, f"{name}-{stamp}.{kind}", text, what))
 
     def cancel_job(self, screen: ConsoleScreen) -> None:
         """Stop the job under the cursor, or this screen's running one, or the only one, after a question."""

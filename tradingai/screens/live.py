@@ -33,6 +33,9 @@ HEAVY_MODULES: Final = (
     "tradingai.screens.carrier",
 )
 """Imported after the first paint, in a thread."""
+VALUE_MODULES: Final = ("numpy", "tradingai.engine.store.candle_files")
+"""What values of candles and features need (polars), imported once nobody waits for anything."""
+WARM_AFTER_S: Final = 1.0
 POLL_S: Final = 0.25
 CALM_POLL_S: Final = 0.5
 CALM_AFTER_S: Final = 10.0
@@ -47,11 +50,16 @@ Opener = Callable[[], AbstractAsyncContextManager["Engine"]]
 class LiveEngine:
     """One home's engine in this process, seen through pictures that are taken when something changed."""
 
-    def __init__(self, opener: Opener, clock: Clock, *, read_only: bool) -> None:
-        """``opener`` opens the facade; it is entered by :meth:`start` and left by :meth:`close`."""
+    def __init__(
+        self, opener: Opener, clock: Clock, *, read_only: bool, warmed: Callable[[], None] = lambda: None
+    ) -> None:
+        """``opener`` opens the facade; it is entered by :meth:`start` and left by :meth:`close`. ``warmed``
+        is called once everything is imported.
+        """
         self._opener = opener
         self._clock = clock
         self._read_only = read_only
+        self._warmed = warmed
         self._context: AbstractAsyncContextManager[Engine] | None = None
         self._engine: Engine | None = None
         self._reader: SnapshotReader | None = None
@@ -69,7 +77,7 @@ class LiveEngine:
         self._owner_at = float("-inf")
         self._carrier: Carrier | None = None
         self._writing: set[asyncio.Future[None]] = set()
-        self._watcher: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._messages: list[tuple[str, str]] = []
         self._closed = False
 
@@ -96,17 +104,20 @@ class LiveEngine:
         for problem in engine.problems:
             self._messages.append((f"{problem.message}. {problem.remedy}".strip(), "error"))
         await self._look(force=True)
-        self._watcher = asyncio.create_task(self._watch(), name="console: watch the store")
+        self._tasks = (
+            asyncio.create_task(self._watch(), name="console: watch the store"),
+            asyncio.create_task(self._warm(), name="console: import what values need"),
+        )
 
     async def close(self) -> None:
         """Stop this process's jobs at their safe points, then let go. Called twice it does nothing more."""
         if self._closed:
             return
         self._closed = True
-        if self._watcher is not None:
-            self._watcher.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._watcher
+                await task
         if self._carrier is not None:
             await self._carrier.close("the console was closed")
         if self._writing:
@@ -145,6 +156,12 @@ class LiveEngine:
         """What ended in the background since the last call."""
         taken, self._messages = self._messages, []
         return taken
+
+    async def _warm(self) -> None:
+        await self._clock.sleep(WARM_AFTER_S)
+        for name in VALUE_MODULES:
+            await asyncio.to_thread(import_module, name)
+        self._warmed()
 
     async def _watch(self) -> None:
         while True:

@@ -107,6 +107,10 @@ class Host(Protocol):
         """Write a section's rows as CSV below the home."""
         ...
 
+    def page_painted(self) -> None:
+        """The visible screen has all its lines and may be shown."""
+        ...
+
     def save_screen(self, mode: str) -> None:
         """Write the visible screen as SVG below the home."""
         ...

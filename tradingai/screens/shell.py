@@ -121,35 +121,35 @@ class Shell(Screen[None]):
             return
         if dimmed is not None:
             self.dimmed = dimmed
-        host = self.host
-        snapshot = host.snapshot
         extent = self.extent
         with self.app.batch_update():
-            self.paint_header(snapshot)
+            self.paint_header(self.host.snapshot)
             if extent.cramped:
                 self._paint_cramped(extent)
-                return
-            view = (
-                self.view(snapshot, self.selection, extent)
-                if snapshot.settled
-                else View(opening_line(snapshot))
-            )
-            self._remember(view)
-            host.engine.watch(view.interest)
-            self._paint_headline(view, extent)
-            self._paint_slots(view, extent)
-            self._place("#side", extent.columns - extent.side, 2, extent.side, extent.rows - 3)
-            self._lines("#side").show(
-                (
-                    BLANK,
-                    spread(BLANK, view.context, extent.side_width),
-                    *((BLANK,) if extent.tall else ()),
-                    *view.side,
-                ),
-                dimmed=self.dimmed,
-            )
-            self._paint_footer(view, extent)
-            self._paint_overlays(view, extent)
+            else:
+                self._paint_page(self.host.snapshot, extent)
+        if self.is_current:
+            self.host.page_painted()
+
+    def _paint_page(self, snapshot: ConsoleSnapshot, extent: Extent) -> None:
+        opened = snapshot.settled
+        view = self.view(snapshot, self.selection, extent) if opened else View(opening_line(snapshot))
+        self._remember(view)
+        self.host.engine.watch(view.interest)
+        self._paint_headline(view, extent)
+        self._paint_slots(view, extent)
+        self._place("#side", extent.columns - extent.side, 2, extent.side, extent.rows - 3)
+        self._lines("#side").show(
+            (
+                BLANK,
+                spread(BLANK, view.context, extent.side_width),
+                *((BLANK,) if extent.tall else ()),
+                *view.side,
+            ),
+            dimmed=self.dimmed,
+        )
+        self._paint_footer(view, extent)
+        self._paint_overlays(view, extent)
 
     def paint_header(self, snapshot: ConsoleSnapshot) -> None:
         """The two rows at the top alone: what may change while nothing else does."""
