@@ -151,7 +151,7 @@ class JobRunner:
         return await recover_jobs(self._store, self._paths, self._clock, runner=self.id)
 
     async def close(self, reason: str = "the program ends") -> None:
-        """Stop all jobs at their next safe point and wait until they have. Jobs that come later stop at once."""
+        """Stop all jobs at their next safe point and wait until they have. Later ones stop at once."""
         self._closed_because = reason
         pending = list(self._running.values())
         for running in pending:
