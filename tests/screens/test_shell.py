@@ -236,6 +236,13 @@ async def test_a_problem_leads_the_overview_and_the_log(console: MakeConsole):
         assert any("nothing is emitted until then" in row for row in shown(made.app))
 
 
+async def test_a_damaged_registry_leads_the_overview_when_its_toast_is_gone(console: MakeConsole):
+    made = console(replace(STATES["full"](), ledger=STATES["failed"]().ledger))
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        assert "The registry is damaged: 9 Models says what to do." in shown(made.app)[3]
+
+
 async def test_the_palette_reaches_keys_and_screens(console: MakeConsole):
     made = console("full")
     async with made.app.run_test(size=SIZE) as pilot:

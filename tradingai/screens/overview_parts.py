@@ -39,6 +39,8 @@ def sentence(snapshot: ConsoleSnapshot) -> Line:
     if failed:
         word = SIGNS[failed[0].state].word
         return headline(f"{failed[0].title} {word}: {failed[0].result}".rstrip(": "), alarm=True)
+    if snapshot.ledger.problem is not None:
+        return headline("The registry is damaged: 9 Models says what to do.", alarm=True)
     text = _progress_sentence(snapshot)
     return headline(text)
 
