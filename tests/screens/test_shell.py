@@ -73,6 +73,7 @@ async def test_filter_is_typed_and_gives_the_keys_back(console: MakeConsole):
         await pilot.press("slash", *"rsi_14", "enter")
         await pilot.pause()
         assert [row.key for row in made.app.screen.table().rows] == ["tf_1h_rsi_14", "rsi_14"]
+        assert any(", filter rsi_14, sorted by" in row for row in shown(made.app))
         await pilot.press("2")
         await pilot.pause()
         assert made.app.current_mode == "data"
