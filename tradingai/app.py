@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.timer import Timer
@@ -231,7 +231,8 @@ class ConsoleApp(App[int]):
         """The visible screen has all its lines: end the pause."""
         if self._batch_count:
             self._pause.close()
-            self.screen.refresh()
+            with suppress(ScreenStackError):  # the pause may end while the console closes
+                self.screen.refresh()
 
     def say(self, text: str, level: str = "info") -> None:
         """A line above the footer for a few seconds, and an entry of the log for good."""
