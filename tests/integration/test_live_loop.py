@@ -8,6 +8,7 @@ import pytest
 from tradingai.engine.core.commands import ResetAccount, SetKillSwitch, SetThreshold
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.decision.desk import halt_desk
+from tradingai.engine.providers.synthetic.market import SyntheticMarket
 from tradingai.engine.runtime.controls import carry_out
 
 from tests.fakes.live import BTC, NOW, SpoiltFeed, open_bench, promote, sure_artifact
@@ -74,6 +75,28 @@ async def test_rate_limits_and_back_off_survive_a_new_loop(tmp_path):
         assert (bench.begun.step.desk.rates, bench.begun.step.desk.guard) == (rates, guard)
         scans = await bench.scan(55)
         assert {reason for one in scans for reason in one.reasons} == {"rate_limited"}
+
+
+async def test_another_market_is_no_way_around_limits_and_halt(tmp_path):
+    limits = {"max_signals_per_hour": 1, "max_signals_per_hour_high": 1}
+    async with open_bench(tmp_path / "home", **limits) as bench:
+        assert (await bench.scan(1))[0].reasons == {"emitted": 1}
+        desk, _ = halt_desk(bench.begun.step.desk, 0, "exception", "a test")
+        now = bench.clock.now()
+        await bench.begun.run.change_desk(desk, round(now.timestamp() * 1e6), "test", "halted")
+        first, clock = bench.run_id, bench.clock
+    other = SpoiltFeed(SyntheticMarket("cycles", 8))
+    async with open_bench(tmp_path / "home", clock=clock, feed=other, **limits) as bench:
+        assert bench.run_id != first
+        fresh = bench.begun.step.desk
+        assert (fresh.paper.positions, fresh.paper.orders, fresh.seen_us) == ((), (), {})
+        assert (fresh.rates, fresh.guard) == (desk.rates, desk.guard)
+        assert (await bench.scan(1))[0].reasons == {"rate_limited": 1}
+        reset = ResetAccount(**ISSUED, reason="the other market may go on")
+        assert (await control(bench, reset))["status"] == "ACTIVE"
+        scans = await bench.scan(60)
+        assert scans[0].reasons == {"rate_limited": 1}
+        assert scans[-1].reasons != {"risk_blocked": 1}
 
 
 async def test_changed_settings_begin_another_run_with_the_same_account(tmp_path):

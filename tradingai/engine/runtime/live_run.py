@@ -7,6 +7,7 @@ account, when settings, code or feed are not those it began with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from tradingai.engine.core.candles import Candles, datetime_to_us
@@ -125,15 +126,23 @@ async def _open(
     before: tuple[RunRow, LiveRunRow] | None,
     promoted: PromotedModels,
 ) -> _Opened:
-    """A new run with the account and the newest candles of the one before, unless that read another feed."""
+    """A new run with the account and the newest candles of the one before.
+
+    Where that read another feed the account is a fresh one, but hourly limits, back-off and a halt remain: no
+    change of market is a way around them.
+    """
     at_us = datetime_to_us(clock.now())
     desk, opening = open_desk(config, at_us), "a fresh account"
     history: Mapping[str, Candles] = {}
-    if before is not None and before[1].feed == origin.feed:
-        account = await store.scans.account(before[0].run_id)
-        if account is not None:
-            desk, opening = desk_from_json(account.desk), f"the account of run {before[0].run_id}"
+    account = None if before is None else await store.scans.account(before[0].run_id)
+    if before is not None and account is not None:
+        kept = desk_from_json(account.desk)
+        if before[1].feed == origin.feed:
+            desk, opening = kept, f"the account of run {before[0].run_id}"
             history = history_of(await _received(store, before[0].run_id, clock))
+        else:
+            desk = replace(desk, guard=kept.guard, rates=kept.rates)
+            opening = f"a fresh account on another feed, with the limits of run {before[0].run_id}"
     await store.live.end_runs()
     run = await Run.begin(
         store, clock, settings, config, desk, kind="live", at_us=at_us, promoted=promoted, opening=opening
