@@ -6,13 +6,17 @@ from datetime import timedelta
 
 import pytest
 from tradingai.engine.core.commands import ResetAccount, SetKillSwitch, SetThreshold
-from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.errors import StoreError, UsageError
+from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.decision.desk import halt_desk
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
+from tradingai.engine.risk.guard import GuardStatus
 from tradingai.engine.runtime.controls import carry_out
+from tradingai.engine.runtime.verify import verify_run
 
 from tests.fakes.live import BTC, NOW, SpoiltFeed, open_bench, promote, sure_artifact
 
+ETH = "ETH-USD"
 ISSUED = {"sender": "tester", "surface": "cli", "issued_at": NOW}
 
 
@@ -75,6 +79,35 @@ async def test_rate_limits_and_back_off_survive_a_new_loop(tmp_path):
         assert (bench.begun.step.desk.rates, bench.begun.step.desk.guard) == (rates, guard)
         scans = await bench.scan(55)
         assert {reason for one in scans for reason in one.reasons} == {"rate_limited"}
+
+
+async def test_a_coin_taken_out_of_the_settings_ends_its_position_by_its_own_prices(tmp_path):
+    pair = (sure_artifact(BTC), sure_artifact(ETH))
+    async with open_bench(tmp_path / "home", symbols=(BTC, ETH), artifacts=pair) as bench:
+        await bench.scan(2)
+        assert bench.begun.step.desk.paper.coins == (BTC, ETH)
+        clock = bench.clock
+    async with open_bench(tmp_path / "home", symbols=(BTC,), clock=clock) as bench:
+        await bench.scan(30)
+        assert ETH in {trade.symbol for trade in await bench.store.scans.trades(bench.run_id)}
+        assert ETH not in bench.begun.step.desk.paper.coins
+        assert bench.begun.step.desk.guard.status is not GuardStatus.HALTED
+        assert await bench.decisions(ETH) == []
+        found = await verify_run(bench.store, bench.paths, bench.run_id, SilentReporter(), bench.clock)
+        assert found.verified, found.as_json()
+
+
+async def test_controls_that_cannot_be_read_are_a_kill(tmp_path, monkeypatch):
+    async def unreadable():
+        raise StoreError("database disk image is malformed", remedy="Restore it.")
+
+    async with open_bench(tmp_path / "home") as bench:
+        with monkeypatch.context() as broken:
+            broken.setattr(bench.store.controls, "all", unreadable)
+            assert (await bench.scan(1))[0].reasons == {"killed": 1}
+        (decision,) = await bench.decisions()
+        assert "the store cannot be read: database disk image is malformed" in decision.detail
+        assert (await bench.scan(1))[0].reasons == {"emitted": 1}
 
 
 async def test_another_market_is_no_way_around_limits_and_halt(tmp_path):

@@ -47,6 +47,12 @@ class PaperState:
         """Wins over closed trades; None before the first."""
         return self.wins / self.trades if self.trades else None
 
+    @property
+    def coins(self) -> tuple[str, ...]:
+        """Those with a position or an order that waits for its price, by name."""
+        held = {order.symbol for order in self.orders}
+        return tuple(sorted(held | {position.order.symbol for position in self.positions}))
+
     def busy(self, symbol: str) -> bool:
         """Whether the coin has a position or an order that waits for its price."""
         return any(order.symbol == symbol for order in self.orders) or any(

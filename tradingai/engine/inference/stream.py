@@ -75,9 +75,14 @@ class MarketStream:
         ensemble: EnsembleConfig,
         *,
         source: FeatureSource = live_tail,
+        held: Sequence[str] = (),
     ) -> None:
-        """``symbols`` are decided on, in this order. Models join at the first :meth:`take`."""
+        """``symbols`` are decided on, in this order. Models join at the first :meth:`take`.
+
+        Of coins that are only ``held`` the minutes are needed too: their positions end by their own prices.
+        """
         self.symbols = tuple(symbols)
+        self.held = tuple(held)
         self._ensemble = ensemble
         self._source = source
         self._intakes: dict[str, CoinIntake] = {}
@@ -88,9 +93,9 @@ class MarketStream:
 
     @property
     def coins(self) -> tuple[str, ...]:
-        """The coins whose candles are needed: those decided on, then peers of their models."""
+        """The coins whose candles are needed: those decided on or held, then peers of their models."""
         peers = (name for models in self._models.values() for name in models.peers)
-        return tuple(dict.fromkeys((*self.symbols, *peers)))
+        return tuple(dict.fromkeys((*self.symbols, *self.held, *peers)))
 
     @property
     def newest_us(self) -> dict[str, int | None]:
@@ -145,7 +150,9 @@ class MarketStream:
         seen = tuple(_seen(name, arrived[name], readings.get(name)) for name in self.coins)
         starts = tuple(start for reading in readings.values() for start in reading.warm_starts)
         events += [_warmed(start) for start in starts]
-        return Taken(coins, _minutes(self.symbols, arrived), seen, starts, tuple(events))
+        return Taken(
+            coins, _minutes(dict.fromkeys((*self.symbols, *self.held)), arrived), seen, starts, tuple(events)
+        )
 
     def _arrived(self, name: str, raw: Candles | None, at_us: int, events: list[Event]) -> Arrived:
         intake = self._intakes[name]
@@ -208,8 +215,8 @@ def _seen(name: str, arrived: Arrived, reading: Reading | None) -> SeenCoin:
 _NO_ROWS: Final[Features] = np.zeros((0, 0), dtype=np.float32)
 
 
-def _minutes(symbols: Sequence[str], arrived: Mapping[str, Arrived]) -> tuple[Minute, ...]:
-    """The new real candles of the coins that are decided on, minute by minute; fillings are no prices."""
+def _minutes(symbols: Iterable[str], arrived: Mapping[str, Arrived]) -> tuple[Minute, ...]:
+    """The new real candles of these coins, minute by minute; fillings are no prices."""
     found: dict[int, dict[str, Bar]] = {}
     for symbol in symbols:
         rows, real = arrived[symbol].cleaned, arrived[symbol].real

@@ -96,7 +96,8 @@ async def refill(store: Store, run: Run, step: ScanStep, clock: Clock) -> None:
     account = await store.scans.account(run.run_id)
     lived = 0 if account is None else account.scan_seq
     ensemble = step.config.decision.ensemble
-    stream = MarketStream(step.stream.symbols, step.stream.promoted, ensemble)
+    held = step.desk.paper.coins
+    stream = MarketStream(step.stream.symbols, step.stream.promoted, ensemble, held=held)
     stream.warm(history_of(rows))
     step.restart(stream, _owed(stream, rows, lived))
 
@@ -106,7 +107,7 @@ def _owed(stream: MarketStream, rows: Sequence[LiveCandle], lived: int) -> tuple
     failed = [row for row in rows if row.scan_seq > lived]
     if not failed:
         return ()
-    scratch = MarketStream(stream.symbols, PromotedModels(), EnsembleConfig())
+    scratch = MarketStream(stream.symbols, PromotedModels(), EnsembleConfig(), held=stream.held)
     scratch.warm(history_of([row for row in rows if row.scan_seq <= lived]))
     newest = max(row.ts_us for row in failed)
     return scratch.take(history_of(failed), newest + MINUTE_US).minutes

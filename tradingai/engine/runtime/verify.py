@@ -330,7 +330,8 @@ async def _begin(store: Store, paths: HomePaths, run: RunRow) -> tuple[_Again, S
     if not symbols or not changes or not changes[0].config:
         raise MissingError(f"run {run.run_id} has decided nothing", remedy="Name another one with --run.")
     config, desk = config_from_json(changes[0].config), desk_from_json(changes[0].desk)
-    stream = MarketStream(symbols, PromotedModels(), config.decision.ensemble)
+    held = desk.paper.coins if run.kind in ON_RECEIVED else ()
+    stream = MarketStream(symbols, PromotedModels(), config.decision.ensemble, held=held)
     step = ScanStep(stream, config, desk, mode="verify")
     again = _Again(step, _Cast(paths), changes[1:], await store.scans.signals(run.run_id))
     if run.kind in ON_RECEIVED:
