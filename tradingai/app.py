@@ -69,6 +69,7 @@ class ConsoleApp(App[int]):
         self.memory = memory or Memory()
         self.coin = ""
         self.model = ""
+        self.watched = ""
         self.notes: deque[EventView] = deque(maxlen=NOTES_KEPT)
         self.glyphs = glyphs_for(
             getattr(sys.stdout, "encoding", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tradingai.engine.core.jsonio import dumps
@@ -195,16 +196,7 @@ class LogScreen(ConsoleScreen):
         selection = self.selection.with_option("follow", "yes" if on else "no")
         if on:
             cursors = {key: value for key, value in selection.cursors.items() if key != "events"}
-            selection = Selection(
-                selection.section,
-                cursors,
-                selection.tops,
-                selection.filter,
-                selection.sort,
-                selection.coin,
-                selection.model,
-                selection.options,
-            )
+            selection = replace(selection, cursors=cursors)
         self.select(selection)
 
     def do_follow(self) -> None:

@@ -76,6 +76,8 @@ class Host(Protocol):
 
     coin: str
     model: str
+    watched: str
+    """The run Monitor and Risk are about; see ``Selection.watched``."""
 
     @property
     def engine(self) -> ConsoleEngine:

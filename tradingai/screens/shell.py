@@ -97,6 +97,7 @@ class Shell(Screen[None]):
             self.selection,
             coin=self.host.coin or self.selection.coin,
             model=self.host.model or self.selection.model,
+            watched=self.host.watched,
         )
         self.dimmed = False
         self.paint()
@@ -123,11 +124,11 @@ class Shell(Screen[None]):
             self.dimmed = dimmed
         extent = self.extent
         with self.app.batch_update():
-            self.paint_header(self.host.snapshot)
             if extent.cramped:
                 self._paint_cramped(extent)
             else:
                 self._paint_page(self.host.snapshot, extent)
+            self.paint_header(self.host.snapshot)
         if self.is_current:
             self.host.page_painted()
 
@@ -155,7 +156,8 @@ class Shell(Screen[None]):
         """The two rows at the top alone: what may change while nothing else does."""
         columns = self.app.size.width
         self._place("#status", 0, 0, columns, 2)
-        self._lines("#status").show((status_line(snapshot, columns), tabs_line(snapshot, self.MODE, columns)))
+        status = status_line(snapshot, columns, replay=self.current is not None and self.current.replay)
+        self._lines("#status").show((status, tabs_line(snapshot, self.MODE, columns)))
 
     def _paint_cramped(self, extent: Extent) -> None:
         for widget in self._body_widgets():

@@ -90,6 +90,8 @@ class Selection:
     sort: int = 0
     coin: str = ""
     model: str = ""
+    watched: str = ""
+    """The run Monitor and Risk are about; empty: the live one, or the newest replay where none ever was."""
     options: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Anything a single screen remembers: the overlaid run, the level of the log."""
 
@@ -133,6 +135,8 @@ class View:
     """What ``[`` and ``]`` go through: coins or models."""
     item: str = ""
     interest: Interest = NOTHING_MORE
+    replay: bool = False
+    """Whether the page shows a run that is not live: the header's chip says REPLAY."""
 
     def table(self, section: str) -> Table | None:
         """The section of that id, or the first one."""

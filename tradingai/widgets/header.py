@@ -96,8 +96,11 @@ def _jobs(snapshot: ConsoleSnapshot, *, wide: bool) -> _Field:
     return _Field("jobs", spans)
 
 
-def status_line(snapshot: ConsoleSnapshot, width: int) -> Line:
-    """Row 0. What does not fit is dropped from the right: clock, jobs, feed; never an abnormal field."""
+def status_line(snapshot: ConsoleSnapshot, width: int, *, replay: bool = False) -> Line:
+    """Row 0, always about the live engine; ``replay`` says that the page below it is not.
+
+    What does not fit is dropped from the right: clock, jobs, feed; never an abnormal field.
+    """
     header = snapshot.header
     wide = width >= WIDE_COLUMNS
     gap = 4 if wide else 3 if width >= NORMAL_COLUMNS else 2
@@ -106,7 +109,7 @@ def status_line(snapshot: ConsoleSnapshot, width: int) -> Line:
         value = f"{header.threshold:.2f} {header.threshold_source}".strip()
         fields.append(_Field("threshold", _labelled("threshold", value)))
     clock = _clock(snapshot, width)
-    chips = [Span(" DRY-RUN ", "strong@raised+b")]
+    chips = [Span(" REPLAY ", "bg@blue+b") if replay else Span(" DRY-RUN ", "strong@raised+b")]
     if header.read_only:
         chips += [pad(1), Span(" READ-ONLY ", "strong@raised+b")]
     inner = width - 2

@@ -276,6 +276,8 @@ class SnapshotReader:
         return HeaderView(
             kill_on=bool(kill["on"]),
             kill_source=str(kill["source"]),
+            kill_since=_time(kill.get("since")),
+            kill_reason=str(kill.get("reason", "")),
             threshold=float(limit["value"]),
             threshold_source=source,
         )

@@ -23,6 +23,7 @@ from tradingai.engine.queries.model_snapshot import (
     Problem,
     RunView,
 )
+from tradingai.engine.queries.run_snapshot import NO_LOOP, LoopView, MonitorView, RiskView
 
 PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
 EnginePlace = Literal["here", "attached", "none", "opening"]
@@ -36,7 +37,11 @@ class Interest:
 
     candles: bool = False
     feature_values: bool = False
+    monitor: bool = False
+    risk: bool = False
     coin: str | None = None
+    run: str = ""
+    """The run Monitor and Risk are about; empty: the live one, or the newest replay where none ever was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class HeaderView:
     read_only: bool = False
     kill_on: bool | None = None
     kill_source: str = ""
+    kill_since: datetime | None = None
+    kill_reason: str = ""
     risk: str | None = None
     feed_age_s: float | None = None
     feed_limit_s: float | None = None
@@ -316,6 +323,10 @@ class ConsoleSnapshot:
     ledger: LedgerView = EMPTY_LEDGER
     events: EventsView = EventsView()
     live: LiveView | None = None
+    loop: LoopView = NO_LOOP
+    monitor: MonitorView | None = None
+    """Only while a screen asks for it, and None where no run was ever begun."""
+    risk: RiskView | None = None
     system: SystemView = SystemView()
 
     @property

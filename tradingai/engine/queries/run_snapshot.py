@@ -1,0 +1,258 @@
+"""What Monitor and Risk show of one run of the scan loop: the live one, or a replay.
+
+Fractions are 0..1, money is in the account's currency, prices in the coin's quote currency, times are aware
+UTC of the run's own clock; ``None`` means "not known".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+LoopState = Literal["off", "opening", "scanning", "stopping", "elsewhere"]
+RunState = Literal["open", "finished", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopView:
+    """The scan loop of this home: whether it runs, where, and what the operator chose."""
+
+    state: LoopState = "off"
+    detail: str = ""
+    """What it is busy with before its first scan: ``loading models, 2 of 3``."""
+    chosen: bool = False
+    """The operator's remembered choice: a console that opens this home goes on scanning."""
+    interval_s: float | None = None
+    pid: int | None = None
+    stopped_why: str = ""
+    """Why it is off although it was chosen."""
+
+
+NO_LOOP: Final = LoopView()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRun:
+    """The run a page is about."""
+
+    run: str
+    kind: Literal["live", "replay", "drill"]
+    state: RunState
+    started_at: datetime
+    """By the machine's clock."""
+    now: datetime | None = None
+    """By the run's own clock: the newest scan."""
+    scans: int = 0
+    first_at: datetime | None = None
+    """A replay's first scan."""
+    last_at: datetime | None = None
+    """A replay's planned last scan."""
+    speed: float | None = None
+    """Simulated seconds in a second; None: as fast as it goes."""
+    models: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Live models by id, with their versions."""
+
+    @property
+    def replay(self) -> bool:
+        """Whether everything about it has to be labelled REPLAY."""
+        return self.kind != "live"
+
+
+@dataclass(frozen=True, slots=True)
+class CoinNow:
+    """One coin at the newest scan that decided on it."""
+
+    symbol: str
+    at: datetime | None = None
+    price: float | None = None
+    price_at: datetime | None = None
+    """When that price's candle closed."""
+    change_15m: float | None = None
+    p_up: float | None = None
+    confidence: float | None = None
+    side: str = ""
+    tier: str = ""
+    reason: str = ""
+    detail: str = ""
+    threshold: float | None = None
+    candle: datetime | None = None
+    outputs: Mapping[str, float | None] = field(default_factory=lambda: EMPTY)
+    """Calibrated P(up) of each model."""
+    versions: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    input_sha256: str = ""
+    scan: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignalView:
+    """One emitted signal and what became of it."""
+
+    key: str
+    at: datetime
+    symbol: str
+    side: str
+    tier: str
+    confidence: float
+    entry: float
+    take_profit: float
+    stop_loss: float
+    reward_risk: float
+    spread_bps: float
+    slip_bps: float
+    latency_ms: float
+    state: str = ""
+    """``waiting`` for its price, ``open``, the exit's reason, or ``cancelled``."""
+    r: float | None = None
+    """Net result, of an open position the floating one, in multiples of the initial risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelView:
+    """Decisions of the window by their reason; they add up to ``scanned``."""
+
+    hours: float | None = None
+    """Width of the window before the run's clock; None: the whole run."""
+    scans: int = 0
+    scanned: int = 0
+    by_reason: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+
+
+NO_FUNNEL: Final = FunnelView()
+
+
+@dataclass(frozen=True, slots=True)
+class RateView:
+    """How much of the rate limits is used."""
+
+    total: int
+    total_limit: int
+    high: int
+    high_limit: int
+    window_minutes: int
+    next_total_at: datetime | None = None
+    """When the next slot is free; None: now."""
+    next_high_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyView:
+    """Scans' measured durations over the funnel's window, in milliseconds."""
+
+    last_ms: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    budget_ms: float | None = None
+    scans: int = 0
+
+
+NO_LATENCY: Final = LatencyView()
+
+
+@dataclass(frozen=True, slots=True)
+class PricePoint:
+    """A closed candle: ``at`` is when it opened."""
+
+    at: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """An open position of the paper account."""
+
+    key: str
+    symbol: str
+    side: str
+    quantity: float
+    entry_at: datetime
+    entry: float
+    price: float
+    stop: float
+    target: float
+    time_exit_at: datetime
+    floating: float
+    """Net of commissions, spread and swap."""
+    risk_money: float
+    r: float
+
+
+@dataclass(frozen=True, slots=True)
+class TradeView:
+    """A closed position."""
+
+    key: str
+    exit_at: datetime
+    symbol: str
+    side: str
+    entry: float
+    exit: float
+    exit_reason: str
+    net: float
+    r: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorView:
+    """Everything of the Monitor."""
+
+    run: WatchedRun
+    coins: tuple[CoinNow, ...] = ()
+    funnel: FunnelView = NO_FUNNEL
+    signals: tuple[SignalView, ...] = ()
+    """Newest first."""
+    signals_in_window: int = 0
+    rates: RateView | None = None
+    latency: LatencyView = NO_LATENCY
+    prices: Mapping[str, tuple[PricePoint, ...]] = field(default_factory=lambda: EMPTY)
+    """Newest candles of the coin that is looked at, oldest first."""
+    positions: tuple[PositionView, ...] = ()
+    last_scan_at: datetime | None = None
+    last_scan_state: str = ""
+    last_scan_detail: str = ""
+    next_due: datetime | None = None
+    interval_s: float | None = None
+    held_by_kill: int = 0
+    """Decisions since the kill switch was turned on that it alone held back."""
+    hysteresis: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EquityPoint:
+    """The account at a scan, and the floors of that time."""
+
+    at: datetime
+    equity: float
+    daily_stop: float | None = None
+    total_stop: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RiskView:
+    """Everything of the Risk screen."""
+
+    run: WatchedRun
+    account: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    """The document of ``ftmo status --json`` for the same run."""
+    positions: tuple[PositionView, ...] = ()
+    trades: tuple[TradeView, ...] = ()
+    """Closed in the Prague day of the run's clock, newest first."""
+    curve: tuple[EquityPoint, ...] = ()
+    """Oldest first."""
+    resets: tuple[datetime, ...] = ()
+    """Prague midnights within the curve."""
+    risk_per_trade: float | None = None
+    """1 R in money at full size."""
+    win_rate: float | None = None
+    closed: int = 0
+    net_r: float | None = None
+    costs: str = ""
+    """Where spread and slippage come from."""
+    drill: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    """Result of the newest finished guard drill."""
