@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+NEWEST_REPLAY: Final = "replay"
+"""As the run that is asked for: the newest replay, whichever it is by then."""
 LoopState = Literal["off", "opening", "scanning", "stopping", "elsewhere"]
 RunState = Literal["open", "finished", "interrupted", "failed"]
 
@@ -50,7 +52,7 @@ class WatchedRun:
     first_at: datetime | None = None
     """A replay's first scan."""
     last_at: datetime | None = None
-    """A replay's planned last scan."""
+    """A replay's last scan, planned while it goes on; None where that is not known."""
     speed: float | None = None
     """Simulated seconds in a second; None: as fast as it goes."""
     models: Mapping[str, str] = field(default_factory=lambda: EMPTY)
