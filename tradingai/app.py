@@ -22,6 +22,7 @@ from textual.timer import Timer
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventsView, EventView
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.memory import Memory, remember
@@ -182,6 +183,9 @@ class ConsoleApp(App[int]):
     def _poll(self) -> None:
         for text, level in self.engine.take_messages():
             self.say(text, level)
+        place = self.engine.take_place()
+        if place and self.current_mode == "overview" and self._console_screen() is not None:
+            self.run_worker(self._lead(place), name="lead", group="lead")
         version = self.engine.version()
         if version == self._seen:
             return
@@ -200,6 +204,11 @@ class ConsoleApp(App[int]):
             rows = sorted((*snapshot.events.rows, *self.notes), key=lambda event: event.at)
             snapshot = replace(snapshot, events=_with_rows(snapshot.events, tuple(rows)))
         self._snapshot = snapshot
+
+    async def _lead(self, place: str) -> None:
+        """Go where the pipeline's end is seen, unless the operator is busy elsewhere."""
+        self.watched = NEWEST_REPLAY
+        await self.go(place)
 
     def _tick(self) -> None:
         """Once a second: the clock and the ages; while a job runs, its screen too."""
@@ -361,23 +370,14 @@ class ConsoleApp(App[int]):
         self.request_quit()
 
     def request_quit(self) -> None:
-        """Leave at once, or ask first when jobs run in this process."""
-        running = self._snapshot.open_jobs if self._snapshot.header.engine == "here" else ()
-        if not running:
-            self._leave()
-            return
-        from tradingai.screens.dialog import Dialog
+        """Leave at once, or ask first when jobs or the scan loop run in this process."""
+        from tradingai.screens.leaving import leaving_dialog
 
-        names = ", ".join(job.title for job in running)
-        texts = [
-            f"Still running here: {names}.",
-            "They stop at their checkpoints, show as interrupted, and can be resumed with r.",
-        ]
-        count = "1 job" if len(running) == 1 else f"{len(running)} jobs"
-        self.ask(
-            Dialog(f"Quit with {count} running", texts, verb="stop and quit", keep="stay"),
-            lambda _: self._leave(),
-        )
+        dialog = leaving_dialog(self._snapshot)
+        if dialog is None:
+            self._leave()
+        else:
+            self.ask(dialog, lambda _: self._leave())
 
     def _leave(self) -> None:
         if self._snapshot.open_jobs and self._snapshot.header.engine == "here":

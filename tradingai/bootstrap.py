@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,6 @@ from tradingai.engine.core.commands import ControlCommand, Surface
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired
 from tradingai.engine.core.home import Home, open_home
-from tradingai.engine.core.locks import FileLock
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings, load_settings
 from tradingai.engine.facade import Engine, Issuer, operator
@@ -22,6 +22,7 @@ from tradingai.engine.jobs.recovery import prune_logs
 from tradingai.engine.jobs.runner import JobRunner
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.runtime.controls import carry_out
+from tradingai.engine.runtime.scanner import Scanner, engine_lock
 from tradingai.engine.store.database import Store
 
 if TYPE_CHECKING:
@@ -79,25 +80,15 @@ async def open_live(
     Raises what :func:`open_engine` raises, LockHeldError naming the engine that runs, and UsageError when no
     feed continues the candles.
     """
-    from tradingai.engine.providers.live import live_feed
     from tradingai.engine.runtime.session import LiveSession
-    from tradingai.engine.store.manifests import list_dataset_manifests
 
     clock = clock or RealClock()
     settings = load_settings(root)
     paths = open_home(root, clock).paths
-    lock = FileLock(
-        paths.locks / "engine",
-        command=command,
-        clock=clock,
-        subject=f"the engine of {paths.root}",
-        remedy="Only one engine scans a home: stop that one (SIGTERM or Ctrl-C), then run this again.",
-    )
-    with lock:
+    with engine_lock(paths, clock, command):
         store = await Store.open(settings.database_path(paths.root), paths, clock, engine_lock_held=True)
         await store.close()
-        history = [item for item in list_dataset_manifests(paths) if item.symbol in settings.symbols]
-        source = feed or live_feed(settings, history)
+        source = feed or _feed(paths, settings)
         try:
             async with open_engine(root, clock=clock, surface=surface) as engine:
                 session = LiveSession(
@@ -112,6 +103,15 @@ async def open_live(
                 yield Live(engine, session)
         finally:
             await source.close()
+
+
+def _feed(paths: HomePaths, settings: Settings) -> LiveFeed:
+    """What continues the stored candles of the scanned coins. Raises UsageError when nothing does."""
+    from tradingai.engine.providers.live import live_feed
+    from tradingai.engine.store.manifests import list_dataset_manifests
+
+    history = [item for item in list_dataset_manifests(paths) if item.symbol in settings.symbols]
+    return live_feed(settings, history)
 
 
 class ControlDesk(NamedTuple):
@@ -196,6 +196,7 @@ async def _open_writable(
             surface=surface,
             store=store,
             runner=runner,
+            scanner=Scanner(store, paths, settings, clock, lambda: asyncio.to_thread(_feed, paths, settings)),
             recovered=recovered,
             problems=problems,
         )

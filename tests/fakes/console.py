@@ -24,6 +24,7 @@ class FakeConsoleEngine:
         self.watched = Interest()
         self.closed = 0
         self.messages: list[tuple[str, str]] = []
+        self.place = ""
         self.receipt: Receipt | None = None
 
     @property
@@ -55,6 +56,10 @@ class FakeConsoleEngine:
 
     def take_messages(self) -> list[tuple[str, str]]:
         taken, self.messages = self.messages, []
+        return taken
+
+    def take_place(self) -> str:
+        taken, self.place = self.place, ""
         return taken
 
     async def note(self, text: str, level: str) -> None:

@@ -37,7 +37,9 @@ async def sent(made, *keys: str):
 async def test_first_run_starts_the_quick_pipeline_with_one_key(console: MakeConsole):
     (command,) = await sent(console("empty"), "n")
     assert isinstance(command, RunPipeline)
-    assert command.payload() == {"every_step": True, "workload": "quick", "market": "cycles", "seed": 7}
+    assert command.payload() == {
+        "every_step": True, "workload": "quick", "market": "cycles", "seed": 7, "first": True,
+    }  # fmt: skip
     assert (command.sender, command.surface) == ("operator", "console")
 
 

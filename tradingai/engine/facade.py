@@ -23,10 +23,12 @@ from tradingai.engine.core.commands import (
     Promote,
     ResumeJob,
     Rollback,
+    StartScanLoop,
+    StopScanLoop,
     Surface,
 )
 from tradingai.engine.core.errors import GateRefusedError, MissingError, TradingAIError, UsageError
-from tradingai.engine.core.events import BackupWritten, ModelPromoted, ModelRolledBack
+from tradingai.engine.core.events import BackupWritten, ModelPromoted, ModelRolledBack, ScanLoopChosen
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.jobs.orders import job_for
@@ -34,6 +36,7 @@ from tradingai.engine.jobs.runner import JobRunner
 from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.runtime.controls import carry_out
+from tradingai.engine.runtime.scanner import Scanner
 from tradingai.engine.store.database import Store, StoreVersion
 from tradingai.engine.store.event_log import StoredEvent
 from tradingai.engine.store.job_rows import JobRow, JobState
@@ -65,10 +68,11 @@ class Engine:
         surface: Surface,
         store: Store | None,
         runner: JobRunner | None,
+        scanner: Scanner | None = None,
         recovered: Sequence[JobRow] = (),
         problems: Sequence[TradingAIError] = (),
     ) -> None:
-        """``runner`` is None when the engine is read-only."""
+        """``runner`` is None when the engine is read-only, ``scanner`` when it cannot scan here."""
         self.paths = paths
         self.settings = settings
         self.clock = clock
@@ -79,6 +83,8 @@ class Engine:
         self._surface: Surface = surface
         self._store = store
         self._runner = runner
+        self.scanner = scanner
+        """The scan loop of this process, whether it runs or not."""
         self._under_way: set[asyncio.Task[Any]] = set()
 
     @property
@@ -171,14 +177,15 @@ class Engine:
         return self._store
 
     async def stop_jobs(self, reason: str) -> None:
-        """Stop this process's jobs at their next safe point and wait until they have."""
+        """Stop this process's scan loop and jobs at their next safe points and wait until they have."""
+        if self.scanner is not None:
+            await self.scanner.stop(reason)
         if self._runner is not None:
             await self._runner.close(reason)
 
     async def close(self, reason: str = "the program ends") -> None:
         """Stop jobs at their next safe point, wait until every command's end is audited, close the store."""
-        if self._runner is not None:
-            await self._runner.close(reason)
+        await self.stop_jobs(reason)
         while self._under_way:
             await asyncio.wait(self._under_way)
         if self._store is not None:
@@ -261,6 +268,8 @@ class Engine:
                 return await self._roll_back(store, command)
             case BackUp():
                 return await self._back_up(store, command)
+            case StartScanLoop() | StopScanLoop():
+                return await self._choose_to_scan(store, command)
             case CancelJob():
                 runner.cancel(command.job_id, f"cancelled by {command.sender} ({command.surface})")
                 return {"job_id": command.job_id}
@@ -269,6 +278,34 @@ class Engine:
                 self._spawn(runner.resume(command.job_id, on_update))
                 return {"job_id": command.job_id}
         raise UsageError(f"no engine carries out {type(command).__name__}", remedy="Update TradingAI.")
+
+    async def _choose_to_scan(self, store: Store, command: StartScanLoop | StopScanLoop) -> Mapping[str, Any]:
+        """Begin or end the loop here; the choice is remembered once it took effect."""
+        if self.scanner is None:
+            raise UsageError("this engine has no scan loop", remedy="Open a console, or `tradingai run`.")
+        on = isinstance(command, StartScanLoop)
+        interval_s = command.interval_s if isinstance(command, StartScanLoop) else None
+        if on:
+            await self.scanner.start(interval_s)
+        else:
+            await self.scanner.stop(f"stopped by {command.sender} ({command.surface})")
+        chosen = {"on": on, "interval_s": interval_s}
+        told = ScanLoopChosen(on=on, interval_s=interval_s, who=command.sender, surface=command.surface)
+        await store.controls.choose("scan_loop", chosen, command, told)
+        return chosen
+
+    async def go_on_scanning(self) -> bool:
+        """Begin the scan loop when an operator chose so in an earlier session; True when it runs then.
+
+        Raises what :meth:`Scanner.start` raises.
+        """
+        if self.scanner is None or self._store is None:
+            return False
+        row = (await self._store.controls.all()).get("scan_loop")
+        if row is None or not row.value["on"]:
+            return False
+        await self.scanner.start(row.value["interval_s"])
+        return True
 
     async def _promote(self, store: Store, command: Promote) -> Mapping[str, Any]:
         registry = self._registry(command)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Final
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.commands import Command
+from tradingai.engine.core.commands import Command, Replay
 from tradingai.engine.core.errors import RegistryError, TradingAIError
 from tradingai.engine.core.events import MessageShown
 from tradingai.engine.core.ledger import Ledger
@@ -22,6 +22,7 @@ from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles
 from tradingai.screens.port import Receipt
 from tradingai.screens.receipts import check_view, outcome, sentence, together
 
+REPLAY_HOURS: Final = 72
 Say = Callable[[str, str], None]
 
 
@@ -35,6 +36,7 @@ class Carrier:
         self._say = say
         self._tasks: set[asyncio.Task[None]] = set()
         self._pipelines: set[Pipeline] = set()
+        self._place = ""
         self.checks: dict[str, JobView] = {}
         """Checks that run now, by coin: they are no jobs of the store."""
 
@@ -48,6 +50,11 @@ class Carrier:
         except TradingAIError as error:
             return Receipt(accepted=False, message=sentence(error.message), remedy=error.remedy)
         return Receipt(accepted=True, message=together(done))
+
+    def take_place(self) -> str:
+        """The screen the operator should be led to, once."""
+        taken, self._place = self._place, ""
+        return taken
 
     async def note(self, text: str, level: str) -> None:
         """Append a message to the log."""
@@ -117,6 +124,18 @@ class Carrier:
         live = sum(item.promotion in {"promoted", "live"} for item in result.models)
         level = "info" if result.passed else "warning"
         self._say(f"The pipeline ran to its end: {live} of {len(result.models)} models live.", level)
+        if command.first and live:
+            await self._lead_to_monitor(command)
+
+    async def _lead_to_monitor(self, command: RunPipeline) -> None:
+        """A first pipeline ends where its models can be seen at work: a replay, slow enough to be watched."""
+        issued = self._engine.issue(command.sender)
+        replay = Replay(
+            sender=command.sender, surface="console", issued_at=issued["issued_at"],
+            hours=REPLAY_HOURS,
+        )  # fmt: skip
+        await self._engine.execute(replay)
+        self._place = "monitor"
 
     async def _verify_models(self) -> None:
         from tradingai.engine.registry.verify import verify

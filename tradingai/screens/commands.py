@@ -25,6 +25,8 @@ class RunPipeline(Command):
     workload: str = "quick"
     market: str = "cycles"
     seed: int = 7
+    first: bool = False
+    """In a home that was empty: at its end the operator is led to the Monitor, with a replay to watch."""
 
 
 @dataclass(frozen=True, kw_only=True)

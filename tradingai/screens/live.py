@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.queries.run_snapshot import LoopView
 from tradingai.engine.queries.snapshot import (
     ConsoleSnapshot,
     EnginePlace,
@@ -44,6 +46,8 @@ SYSTEM_S: Final = 60.0
 """The machine's load is read again at least this often, and with every picture."""
 OWNER_S: Final = 1.0
 """How often the engine's lock is looked at: an engine elsewhere that dies is noticed within two of these."""
+LATE_LOOK_S: Final = 10.0
+"""A console that has not looked at its own store for so long is late."""
 Opener = Callable[[], AbstractAsyncContextManager["Engine"]]
 
 
@@ -104,10 +108,28 @@ class LiveEngine:
         for problem in engine.problems:
             self._messages.append((f"{problem.message}. {problem.remedy}".strip(), "error"))
         await self._look(force=True)
+        if not self._read_only:
+            await self._go_on_scanning(engine)
         self._tasks = (
             asyncio.create_task(self._watch(), name="console: watch the store"),
             asyncio.create_task(self._warm(), name="console: import what values need"),
         )
+
+    async def _go_on_scanning(self, engine: Engine) -> None:
+        """The operator chose in an earlier session that this home scans."""
+        if engine.scanner is not None:
+            engine.scanner.changed = self._moved
+        if _elsewhere(self._owner_pid):
+            return
+        try:
+            if await engine.go_on_scanning():
+                self._messages.append(("The scan loop goes on, as chosen before; L stops it.", "info"))
+        except TradingAIError as error:
+            self._messages.append((f"The scan loop did not begin: {error.message}. {error.remedy}", "error"))
+
+    def _moved(self) -> None:
+        """Something changed that the store does not know."""
+        self._stamp, self._owner_at = None, float("-inf")
 
     async def close(self) -> None:
         """Stop this process's jobs at their safe points, then let go. Called twice it does nothing more."""
@@ -140,7 +162,7 @@ class LiveEngine:
             return replace(self._picture, now=now)
         attached = header.engine == "attached"
         seen = self._live_beat[1] if attached else self._beat
-        feed = self._live.feed_at if attached and self._live else None
+        feed = self._live.feed_at if self._live else None
         header = replace(
             header,
             heartbeat_age_s=self._clock.monotonic() - seen,
@@ -156,6 +178,10 @@ class LiveEngine:
         """What ended in the background since the last call."""
         taken, self._messages = self._messages, []
         return taken
+
+    def take_place(self) -> str:
+        """The screen the operator should be led to, once."""
+        return self._carrier.take_place() if self._carrier is not None else ""
 
     async def _warm(self) -> None:
         await self._clock.sleep(WARM_AFTER_S)
@@ -185,6 +211,8 @@ class LiveEngine:
         owner = self._other_engine()
         if owner is not None:
             await self._listen(reader)
+        else:
+            self._live = None
         aged = self._beat - self._taken_at >= SYSTEM_S
         stamp = (stamp, owner, self._live)
         moved = stamp != self._stamp or self._wanted != self._interest
@@ -192,9 +220,10 @@ class LiveEngine:
             return
         self._stamp, self._interest, self._taken_at = stamp, self._wanted, self._beat
         picture = await asyncio.to_thread(reader.read, self._interest)
-        header = self._header(picture.header, owner)
+        loop = self._loop(picture.loop, owner)
+        header = self._header(picture.header, owner, self._live or picture.live)
         checks = self._carrier.checks.values() if self._carrier else ()
-        self._picture = replace(picture, header=header, jobs=(*checks, *picture.jobs))
+        self._picture = replace(picture, header=header, loop=loop, jobs=(*checks, *picture.jobs))
         self._version += 1
 
     async def _listen(self, reader: SnapshotReader) -> None:
@@ -206,17 +235,34 @@ class LiveEngine:
         if beat != self._live_beat[0]:
             self._live_beat = (beat, self._clock.monotonic())
 
-    def _header(self, header: HeaderView, owner: int | None) -> HeaderView:
+    def _loop(self, loop: LoopView, owner: int | None) -> LoopView:
+        """Whether the scan loop runs, and where."""
         engine, _ = self._opened()
-        place: EnginePlace = "attached" if owner is not None else "none" if self._read_only else "here"
+        if _elsewhere(owner):
+            return replace(loop, state="elsewhere", pid=owner)
+        scanner = engine.scanner
+        if scanner is None:
+            return loop
+        return replace(
+            loop,
+            state=scanner.state,
+            detail=scanner.detail,
+            interval_s=scanner.interval_s or loop.interval_s,
+            pid=owner,
+            stopped_why=scanner.failure,
+        )
+
+    def _header(self, header: HeaderView, owner: int | None, live: LiveView | None) -> HeaderView:
+        engine, _ = self._opened()
+        place: EnginePlace = "attached" if _elsewhere(owner) else "none" if self._read_only else "here"
+        header = replace(
+            header, engine=place, read_only=self._read_only, risk=_guard(live), heartbeat_limit_s=LATE_LOOK_S
+        )
         if owner is None:
-            return replace(header, engine=place, read_only=self._read_only)
+            return header
         return replace(
             header,
-            engine=place,
-            read_only=self._read_only,
-            heartbeat_limit_s=2 * engine.settings.heartbeat_s,
-            risk=(self._live.guard.upper() or None) if self._live else None,
+            heartbeat_limit_s=2 * engine.settings.heartbeat_s if place == "attached" else LATE_LOOK_S,
             feed_limit_s=engine.settings.max_candle_age_s,
         )
 
@@ -229,7 +275,7 @@ class LiveEngine:
         engine, _ = self._opened()
         state = engine_state(engine.paths)
         owner = int(state["pid"]) if state["running"] else None
-        if self._owner_pid is not None and owner is None:
+        if _elsewhere(self._owner_pid) and owner is None:
             self._messages.append((f"The engine (process {self._owner_pid}) has ended.", "error"))
         self._owner_pid, self._owner_at = owner, self._beat
         return owner
@@ -282,3 +328,13 @@ class LiveEngine:
         if self._engine is None or self._reader is None:
             raise TradingAIError("the home is still being opened", remedy="Try again in a moment.")
         return self._engine, self._reader
+
+
+def _elsewhere(owner: int | None) -> bool:
+    """Whether another process than this one holds the engine's lock."""
+    return owner is not None and owner != os.getpid()
+
+
+def _guard(live: LiveView | None) -> str | None:
+    """The account's state, which lasts whether anybody scans or not."""
+    return (live.guard.upper() or None) if live else None

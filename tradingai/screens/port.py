@@ -58,6 +58,10 @@ class ConsoleEngine(Protocol):
         """What ended in the background since the last call: (text, level)."""
         ...
 
+    def take_place(self) -> str:
+        """The screen the operator should be led to, once: after their first pipeline it is the Monitor."""
+        ...
+
     async def note(self, text: str, level: str) -> None:
         """Append what the console told the operator to the log; nothing in read-only."""
         ...

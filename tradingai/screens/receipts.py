@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.commands import CancelJob, Command, JobCommand, Promote, ResumeJob, Rollback
+from tradingai.engine.core.commands import (
+    CancelJob,
+    Command,
+    JobCommand,
+    Promote,
+    ResumeJob,
+    Rollback,
+    StartScanLoop,
+    StopScanLoop,
+)
 from tradingai.engine.queries.snapshot import CheckView
+
+_WORK: Final = {
+    "GenerateCandles": "Creating candles",
+    "ImportCandles": "Importing candles",
+    "BuildFeatures": "Building features",
+    "StartTraining": "Training",
+    "Evaluate": "Evaluating",
+}
 
 
 def check_view(symbol: str, output: bytes, clock: Clock) -> CheckView:
@@ -35,27 +52,26 @@ def check_view(symbol: str, output: bytes, clock: Clock) -> CheckView:
 
 def outcome(command: Command, result: Mapping[str, Any]) -> str:
     """What came of a command, in a sentence."""
+    if isinstance(command, JobCommand):
+        payload = command.payload()
+        what = _WORK.get(type(command).__name__, type(command).__name__)
+        return f"{what} of {payload.get('symbol') or payload.get('model')}."
     match command:
         case Promote():
-            return f"{command.model} {result.get('version', command.version)} is live."
+            text = f"{command.model} {result.get('version', command.version)} is live."
         case Rollback():
-            return f"{command.model} {result.get('version', command.version)} is live again."
+            text = f"{command.model} {result.get('version', command.version)} is live again."
         case CancelJob():
-            return "It stops at its next safe point."
+            text = "It stops at its next safe point."
         case ResumeJob():
-            return "It goes on from its checkpoint."
-        case JobCommand():
-            payload = command.payload()
-            words = {
-                "GenerateCandles": "Creating candles",
-                "ImportCandles": "Importing candles",
-                "BuildFeatures": "Building features",
-                "StartTraining": "Training",
-                "Evaluate": "Evaluating",
-            }
-            what = words.get(type(command).__name__, type(command).__name__)
-            return f"{what} of {payload.get('symbol') or payload.get('model')}."
-    return f"{type(command).__name__}: done."
+            text = "It goes on from its checkpoint."
+        case StartScanLoop():
+            text = "The scan loop begins: models are being loaded."
+        case StopScanLoop():
+            text = "The scan loop has stopped; nothing is scanned."
+        case _:
+            text = f"{type(command).__name__}: done."
+    return text
 
 
 def together(done: list[str]) -> str:

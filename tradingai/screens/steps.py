@@ -5,6 +5,7 @@ screen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,7 +18,9 @@ from tradingai.engine.core.commands import (
     ResumeJob,
     Rollback,
     SetKillSwitch,
+    StartScanLoop,
     StartTraining,
+    StopScanLoop,
 )
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import MARKETS, PIPELINE_SYMBOLS, parse_market, parse_symbol, parse_symbols
@@ -32,6 +35,10 @@ from tradingai.widgets import numbers
 QUICK_DAYS: Final = 120
 MOST_DAYS: Final = 2_141
 """Days from 2020-01-01 to the last synthetic candle."""
+USUAL_INTERVAL_S: Final = 120.0
+LEAST_INTERVAL_S: Final = 1.0
+MOST_INTERVAL_S: Final = 3600.0
+_SECONDS: Final = f"Seconds from {LEAST_INTERVAL_S:g} to {MOST_INTERVAL_S:g}"
 
 
 def coin_of(model: str) -> str:
@@ -252,6 +259,50 @@ def toggle_kill(host: Host) -> None:
     host.ask(dialog, lambda _: host.order(SetKillSwitch(**host.engine.issue(), on=False, reason="console")))
 
 
+def _seconds(text: str) -> str:
+    try:
+        return "" if LEAST_INTERVAL_S <= float(text) <= MOST_INTERVAL_S else _SECONDS
+    except ValueError:
+        return _SECONDS
+
+
+def toggle_loop(host: Host) -> None:
+    """Begin the scan loop in this console, or stop it; an engine elsewhere is stopped where it runs."""
+    loop = host.snapshot.loop
+    if loop.state == "elsewhere":
+        host.say(
+            f"Process {loop.pid} scans this home: stop it there (Ctrl-C, or SIGTERM), then L begins here.",
+            "warning",
+        )
+    elif loop.state == "off":
+        _start_loop(host)
+    else:
+        texts = [
+            "It ends after the scan under way. Everything stored is kept; the paper account waits.",
+            "! Nothing is scanned until it begins again, and open positions are not followed meanwhile.",
+        ]
+        dialog = Dialog("Stop the scan loop", texts, verb="stop scanning", keep="let it scan", live=True)
+        host.ask(dialog, lambda _: host.order(StopScanLoop(**host.engine.issue())))
+
+
+def _start_loop(host: Host) -> None:
+    snapshot = host.snapshot
+    live = [item.model for item in snapshot.evaluations if item.live_version]
+    texts = [
+        f"Dry-run: live candles, {', '.join(live)}, paper account. Nothing is ordered anywhere."
+        if live
+        else "! No model is live: every decision will say so, and nothing is emitted.",
+        "It runs here and ends with this console; the next one goes on scanning, until L stops it.",
+    ]
+    usual = snapshot.loop.interval_s or USUAL_INTERVAL_S
+    fields = (Field("interval", "seconds between scans", f"{usual:g}", check=_seconds),)
+    dialog = Dialog("Begin the scan loop", texts, verb="begin scanning", keep="leave it off", fields=fields)
+    host.ask(
+        dialog,
+        lambda values: host.order(StartScanLoop(**host.engine.issue(), interval_s=float(values["interval"]))),
+    )
+
+
 def resume(host: Host, job: JobView) -> None:
     """Go on with a job that stopped."""
     host.order(ResumeJob(**host.engine.issue(), job_id=job.id))
@@ -301,7 +352,7 @@ def start_next(host: Host) -> None:
     """The next step; in an empty home the whole quick pipeline, since nothing can be lost there."""
     snapshot = host.snapshot
     if not snapshot.datasets and not snapshot.jobs:
-        host.order(_pipeline(host))
+        host.order(replace(_pipeline(host), first=True))
         return
     phase = next_phase(snapshot)
     if phase is None:

@@ -91,7 +91,10 @@ class Selection:
     coin: str = ""
     model: str = ""
     watched: str = ""
-    """The run Monitor and Risk are about; empty: the live one, or the newest replay where none ever was."""
+    """The run Monitor and Risk are about: an id, or NEWEST_REPLAY.
+
+    Empty: the live one, or the newest replay where none ever was.
+    """
     options: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Anything a single screen remembers: the overlaid run, the level of the log."""
 

@@ -152,6 +152,19 @@ class Rollback(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartScanLoop(Command):
+    """Scan live candles in this process from now on, and whenever a console opens this home."""
+
+    interval_s: float | None = None
+    """None: SCAN_INTERVAL_S."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopScanLoop(Command):
+    """Stop scanning in this process; consoles that open this home later do not begin either."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CancelJob(Command):
     """Stop a job at its next safe point."""
 

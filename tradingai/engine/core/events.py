@@ -467,6 +467,25 @@ class EngineStopped(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScanLoopChosen(Event):
+    """An operator chose that this home's console scans, or that it does not; the choice is remembered."""
+
+    on: bool
+    interval_s: float | None
+    who: str
+    surface: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanLoopFailed(Event):
+    """The scan loop of a console ended without being asked to; nothing is scanned any more."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScanCompleted(Event):
     """One scan: how many coins had a new closed candle, and what was decided."""
 

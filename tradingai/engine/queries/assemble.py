@@ -35,6 +35,7 @@ from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
 from tradingai.engine.queries.phases import Facts, phases
+from tradingai.engine.queries.run_snapshot import LoopView
 from tradingai.engine.queries.snapshot import (
     CandleTail,
     CheckView,
@@ -169,6 +170,7 @@ class SnapshotReader:
             ledger=self._ledger_view(ledger),
             events=rows.events,
             live=rows.live,
+            loop=_loop(rows.controls),
             system=self._system.read(self._clock.monotonic() - self._started),
         )
 
@@ -336,7 +338,7 @@ def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
         pid=beat.get("pid"),
         state=str(beat.get("state", "")),
         beat_at=_time(beat.get("at")),
-        scans=int(beat.get("scans") or 0),
+        scans=int(scan.get("seq") or 0),
         next_due=_time(beat.get("next_due")),
         scan_at=_time(scan.get("at")),
         scan_state=str(scan.get("state", "")),
@@ -348,6 +350,14 @@ def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
         guard=str(scan.get("guard", "")),
         feed_at=closed,
     )
+
+
+def _loop(controls: Mapping[str, ControlRow] | None) -> LoopView:
+    """What the operator chose; whether it runs is not the store's to say."""
+    row = (controls or {}).get("scan_loop")
+    if row is None:
+        return LoopView()
+    return LoopView(chosen=bool(row.value["on"]), interval_s=row.value["interval_s"])
 
 
 def _time(text: str | None) -> datetime | None:

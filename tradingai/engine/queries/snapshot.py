@@ -41,7 +41,10 @@ class Interest:
     risk: bool = False
     coin: str | None = None
     run: str = ""
-    """The run Monitor and Risk are about; empty: the live one, or the newest replay where none ever was."""
+    """The run Monitor and Risk are about: an id, or NEWEST_REPLAY.
+
+    Empty: the live one, or the newest replay where none ever was.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class LiveSession:
         Raises StoreError, RegistryError for a ledger that cannot be read, and ArtifactError for damaged
         execution metrics.
         """
-        self._watch.look()
+        await asyncio.to_thread(self._watch.look)
         self._begun = await begin_live(
             self._store,
             self._paths,

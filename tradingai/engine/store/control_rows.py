@@ -13,7 +13,7 @@ from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.store.stamps import unstamp
 
 CommandState = Literal["queued", "running", "done", "failed", "expired", "refused"]
-ControlName = Literal["kill_switch", "threshold"]
+ControlName = Literal["kill_switch", "threshold", "scan_loop"]
 
 
 @dataclass(frozen=True, slots=True)

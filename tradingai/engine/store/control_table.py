@@ -52,7 +52,7 @@ class CommandTable:
 
 
 class ControlTable:
-    """Kill switch and threshold: never queued, each change one audited transaction."""
+    """Kill switch and threshold, each change one audited transaction; and choices that are remembered."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -63,19 +63,15 @@ class ControlTable:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             await insert_command(connection, command, "done", {"value": value}, now)
-            await connection.execute(
-                "INSERT OR REPLACE INTO controls VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    name,
-                    dumps(value),
-                    stamp(now),
-                    command.sender,
-                    command.surface,
-                    reason,
-                    command.command_id,
-                ),
-            )
+            await _put(connection, name, value, command, reason, now)
             await bump_controls(connection)
+            await insert_events(connection, now, [event.as_json()])
+
+    async def choose(self, name: ControlName, value: Any, command: Command, event: Event) -> None:
+        """Remember a choice that no decision depends on, of a command that is written down already."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            await _put(connection, name, value, command, "", now)
             await insert_events(connection, now, [event.as_json()])
 
     async def reset(self, name: ControlName, command: Command, event: Event) -> None:
@@ -90,6 +86,20 @@ class ControlTable:
     async def all(self) -> dict[str, ControlRow]:
         """The persisted controls by name."""
         return {row["name"]: control_row(row) for row in await self._database.rows("SELECT * FROM controls")}
+
+
+async def _put(
+    connection: aiosqlite.Connection,
+    name: ControlName,
+    value: Any,
+    command: Command,
+    reason: str,
+    now: datetime,
+) -> None:
+    await connection.execute(
+        "INSERT OR REPLACE INTO controls VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (name, dumps(value), stamp(now), command.sender, command.surface, reason, command.command_id),
+    )
 
 
 async def insert_command(
