@@ -211,12 +211,12 @@ class ConsoleApp(App[int]):
         await self.go(place)
 
     def _tick(self) -> None:
-        """Once a second: the clock and the ages; while a job runs, its screen too."""
+        """Once a second: the clock and the ages; while a job runs or something counts down, the page too."""
         self._take()
         screen = self._console_screen()
         if screen is None:
             return
-        if self._snapshot.running_jobs:
+        if self._snapshot.running_jobs or (screen.current is not None and screen.current.ticks):
             screen.paint()
         else:
             screen.paint_header(self._snapshot)

@@ -12,11 +12,14 @@ from tradingai.engine.core.commands import Command, Replay
 from tradingai.engine.core.errors import RegistryError, TradingAIError
 from tradingai.engine.core.events import MessageShown
 from tradingai.engine.core.ledger import Ledger
+from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.settings import Settings
 from tradingai.engine.facade import Engine
 from tradingai.engine.jobs.spec import JobUpdate
 from tradingai.engine.pipeline.plan import WORKLOADS, PipelineRequest, parse_workload
 from tradingai.engine.pipeline.run import Pipeline
 from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
+from tradingai.engine.queries.risk_views import AccountCode
 from tradingai.engine.queries.snapshot import JobView
 from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles, VerifyModels
 from tradingai.screens.port import Receipt
@@ -191,7 +194,14 @@ def surroundings() -> Surroundings:
         rollback=_rollback,
         feature_texts=_feature_texts,
         workloads={name: (work.start, work.end) for name, work in WORKLOADS.items()},
+        accounts=_accounts,
     )
+
+
+def _accounts(settings: Settings, paths: HomePaths) -> AccountCode:
+    from tradingai.engine.runtime.account_facts import HomeAccounts
+
+    return HomeAccounts(settings, paths)
 
 
 def _rollback(ledger: Ledger, model: str) -> str | None:

@@ -138,6 +138,8 @@ class View:
     """What ``[`` and ``]`` go through: coins or models."""
     item: str = ""
     interest: Interest = NOTHING_MORE
+    ticks: bool = False
+    """Whether something on the page counts down: it is painted once a second."""
     replay: bool = False
     """Whether the page shows a run that is not live: the header's chip says REPLAY."""
 

@@ -35,7 +35,9 @@ from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
 from tradingai.engine.queries.phases import Facts, phases
-from tradingai.engine.queries.run_snapshot import LoopView
+from tradingai.engine.queries.risk_views import AccountCode, RiskReader
+from tradingai.engine.queries.run_snapshot import LoopView, RiskView
+from tradingai.engine.queries.run_views import choose_run
 from tradingai.engine.queries.snapshot import (
     CandleTail,
     CheckView,
@@ -77,6 +79,8 @@ class Surroundings:
     """Meaning and source of every declared feature; called when values are first shown."""
     workloads: Mapping[str, tuple[datetime, datetime]]
     """Name to first and last candle."""
+    accounts: Callable[[Settings, HomePaths], AccountCode]
+    """What the risk code says of this home's accounts; called when Monitor or Risk is first shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class _Rows:
     controls: dict[str, ControlRow] | None
     events: EventsView
     live: LiveView | None = None
+    risk: RiskView | None = None
     problem: Problem | None = None
 
 
@@ -105,6 +110,7 @@ class SnapshotReader:
         self._columns: dict[str, tuple[str, tuple[FeatureView, ...]]] = {}
         self._texts: Mapping[str, str] | None = None
         self._last_events = EventsView()
+        self._risk: RiskReader | None = None
         self.check: CheckView | None = None
         """What the last check of features found, told by whoever ran it."""
         self.verified_at: datetime | None = None
@@ -115,7 +121,7 @@ class SnapshotReader:
         problems: list[Problem] = []
         candles = self._manifests(self._paths.candles, self._candle_manifest, problems)
         matrices = self._manifests(self._paths.features, self._feature_manifest, problems)
-        rows = self._store()
+        rows = self._store(interest)
         if rows.problem is not None:
             problems.insert(0, rows.problem)
         now = self._clock.now()
@@ -171,6 +177,8 @@ class SnapshotReader:
             events=rows.events,
             live=rows.live,
             loop=_loop(rows.controls),
+            risk=rows.risk,
+            paper_balance=self._settings.paper_balance,
             system=self._system.read(self._clock.monotonic() - self._started),
         )
 
@@ -217,7 +225,7 @@ class SnapshotReader:
 
     # -- the store
 
-    def _store(self) -> _Rows:
+    def _store(self, interest: Interest) -> _Rows:
         try:
             if not self._has_database():
                 return _Rows([], {}, EventsView())
@@ -228,11 +236,20 @@ class SnapshotReader:
                 controls = connection.execute("SELECT * FROM controls").fetchall()
                 self._last_events = self._events(connection)
                 live = live_view(connection, self._clock.now())
+                risk = self._risk_view(connection, interest) if interest.risk else None
         except TradingAIError as error:
             problem = Problem(error.message, error.remedy)
             return _Rows([], None, self._last_events, problem=problem)
         found = {row["name"]: control_row(row) for row in controls}
-        return _Rows([job_row(row) for row in jobs], found, self._last_events, live)
+        return _Rows([job_row(row) for row in jobs], found, self._last_events, live, risk)
+
+    def _risk_view(self, connection: sqlite3.Connection, interest: Interest) -> RiskView | None:
+        run = choose_run(connection, interest.run)
+        if run is None:
+            return None
+        if self._risk is None:
+            self._risk = RiskReader(self._around.accounts(self._settings, self._paths))
+        return self._risk.read(connection, run, self._clock.now())
 
     def live(self) -> LiveView | None:
         """The live run alone: what is asked for every second while an engine scans elsewhere."""

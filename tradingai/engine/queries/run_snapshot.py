@@ -12,6 +12,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from tradingai.engine.queries.model_snapshot import Problem
+
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 NEWEST_REPLAY: Final = "replay"
 """As the run that is asked for: the newest replay, whichever it is by then."""
@@ -180,9 +182,10 @@ class PositionView:
     target: float
     time_exit_at: datetime
     floating: float
-    """Net of commissions, spread and swap."""
+    """Half the spread and swap included; the entry's commission is paid, the exit's not owed."""
     risk_money: float
     r: float
+    """``floating`` over ``risk_money``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class MonitorView:
 
 @dataclass(frozen=True, slots=True)
 class EquityPoint:
-    """The account at a scan, and the floors of that time."""
+    """The account at a scan, and the internal stops of that time; None where they are not known."""
 
     at: datetime
     equity: float
@@ -236,25 +239,73 @@ class EquityPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class RiskView:
-    """Everything of the Risk screen."""
+class AccountFacts:
+    """What the risk code says of a stored account."""
 
-    run: WatchedRun
-    account: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    document: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     """The document of ``ftmo status --json`` for the same run."""
     positions: tuple[PositionView, ...] = ()
-    trades: tuple[TradeView, ...] = ()
-    """Closed in the Prague day of the run's clock, newest first."""
-    curve: tuple[EquityPoint, ...] = ()
-    """Oldest first."""
-    resets: tuple[datetime, ...] = ()
-    """Prague midnights within the curve."""
+    """By coin."""
     risk_per_trade: float | None = None
     """1 R in money at full size."""
+    risk_share: float | None = None
+    """1 R as a fraction of the initial balance."""
+    size_factor: float | None = None
+    """What the guard multiplies the risk of a trade with now."""
+    reduced_factor: float | None = None
+    """What it is multiplied with while REDUCING."""
     win_rate: float | None = None
+    """Trades with net R > 0 over all closed trades of this account."""
     closed: int = 0
     net_r: float | None = None
     costs: str = ""
     """Where spread and slippage come from."""
+    spread_bps: float | None = None
+    """The defaults; what was measured goes by pair and session."""
+    slippage_bps: float | None = None
+    commission_rate: float | None = None
+    """A side, as a fraction of the notional."""
+    reset_warning_s: float | None = None
+    """How long before a reset that would breach the alarm begins."""
+
+
+NO_ACCOUNT: Final = AccountFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """What was closed since the account's last Prague midnight."""
+
+    trades: int = 0
+    net_r: float = 0.0
+    paid: float = 0.0
+    """Commissions of both sides and swap, in money; negative when they cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskView:
+    """Everything of the Risk screen."""
+
+    run: WatchedRun
+    facts: AccountFacts = NO_ACCOUNT
+    problem: Problem | None = None
+    """Why the stored account cannot be read."""
+    trades: tuple[TradeView, ...] = ()
+    """Closed since the account's last Prague midnight, newest first; the newest ones where there are many."""
+    day: DayView = DayView()
+    curve: tuple[EquityPoint, ...] = ()
+    """Oldest first."""
+    resets: tuple[datetime, ...] = ()
+    """Prague midnights within the curve."""
+    halt_event: int | None = None
+    """Number of the event that says why the account is HALTED, while it is and the log still has it."""
+    halt_closed: tuple[TradeView, ...] = ()
+    """What the halt closed, oldest first."""
     drill: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     """Result of the newest finished guard drill."""
+    drill_at: datetime | None = None
+
+    @property
+    def account(self) -> Mapping[str, Any]:
+        """The document of ``ftmo status --json`` for the same run."""
+        return self.facts.document

@@ -330,6 +330,9 @@ class ConsoleSnapshot:
     monitor: MonitorView | None = None
     """Only while a screen asks for it, and None where no run was ever begun."""
     risk: RiskView | None = None
+    """As ``monitor``."""
+    paper_balance: float | None = None
+    """What a fresh paper account begins with."""
     system: SystemView = SystemView()
 
     @property

@@ -13,9 +13,11 @@ from tradingai.engine.core.events import AccountReset, Event
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.decision.configure import desk_config
-from tradingai.engine.decision.desk import advance, leave_halted, status_of
+from tradingai.engine.decision.desk import leave_halted, status_of
 from tradingai.engine.decision.state import DeskConfig, DeskState, desk_from_json, open_desk
+from tradingai.engine.queries.risk_views import StoredAccount
 from tradingai.engine.risk.guard import SHORTEST_REASON
+from tradingai.engine.runtime.account_facts import HomeAccounts, rolled
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.execution_metrics import read_execution_metrics
 
@@ -31,8 +33,6 @@ async def account_status(
     Before the first run it is the fresh account that one would open. Raises MissingError for an unknown run,
     StoreError for an account that cannot be read.
     """
-    config = desk_config(settings, read_execution_metrics(paths))
-    now_us = datetime_to_us(clock.now())
     found = None if store is None else await store.live.newest_run()
     wanted = run_id or (None if found is None else found[0].run_id)
     account = None if store is None or wanted is None else await store.scans.account(wanted)
@@ -40,14 +40,9 @@ async def account_status(
         raise MissingError(
             f"there is no account of run {run_id}", remedy="`tradingai status --json` names the live run."
         )
-    if account is None:
-        return {"run": None, "as_of": None, **status_of(open_desk(config, now_us), config, now_us).as_json()}
-    state = desk_from_json(account.desk)
-    at_us = datetime_to_us(account.at)
-    if run_id is None:
-        at_us = max(at_us, now_us)
-        state = _rolled(state, config, at_us)
-    return {"run": wanted, "as_of": account.at, **status_of(state, config, at_us).as_json()}
+    stored = None if account is None else StoredAccount(account.run_id, account.at, account.desk)
+    facts = HomeAccounts(settings, paths).facts(stored, clock.now(), live=run_id is None)
+    return dict(facts.document)
 
 
 async def reset_account(
@@ -71,7 +66,7 @@ async def reset_account(
         state = await _account(store, run_id)
         now = clock.now()
         at_us = datetime_to_us(now)
-        state = None if state is None else _rolled(state, config, at_us)
+        state = None if state is None else rolled(state, config, at_us)
         after, events, fresh = _released(state, config, at_us, reason, command.sender)
         told = AccountReset(run_id=run_id, fresh=fresh, who=command.sender, reason=reason)
         written = await store.overrides.put(
@@ -81,11 +76,6 @@ async def reset_account(
         if written:
             return {"run": run_id, "fresh": fresh, **status_of(after, config, at_us).as_json()}
     raise StoreError("the account changes faster than it can be reset", remedy="Run this again.")
-
-
-def _rolled(state: DeskState, config: DeskConfig, at_us: int) -> DeskState:
-    """The account once the Prague midnights up to now have passed, also while no engine ran."""
-    return advance(state, config, {}, at_us).state
 
 
 async def _live_run(store: Store) -> str:

@@ -1,0 +1,232 @@
+"""What the Risk screen shows of one run: its account as ``ftmo status`` has it, equity curve and floors,
+trades of the day, a halt, the newest drill.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+from tradingai.engine.core.errors import TradingAIError
+from tradingai.engine.core.jsonio import parse_iso
+from tradingai.engine.queries.equity_curve import EquityCurve, Levels, midnight_balances
+from tradingai.engine.queries.model_snapshot import Problem
+from tradingai.engine.queries.run_snapshot import (
+    NO_ACCOUNT,
+    AccountFacts,
+    DayView,
+    EquityPoint,
+    RiskView,
+    TradeView,
+    WatchedRun,
+)
+from tradingai.engine.store.stamps import stamp
+
+TRADES_SHOWN: Final = 200
+_LOGGED: Final = frozenset({"live", "drill"})
+"""Kinds of run whose events are in the log; the scans of the others say what their midnights found."""
+_TRADES: Final = (
+    "SELECT key, exit_at, symbol, side, entry, exit, exit_reason, net, r FROM trades"
+    " WHERE run_id = ? AND exit_at >= ?"
+)
+
+
+class StoredAccount(NamedTuple):
+    """A run's account as the store has it."""
+
+    run: str
+    at: datetime
+    desk: Mapping[str, Any]
+
+
+class AccountChange(NamedTuple):
+    """An account that no scan made, with the numbers it goes by from then on (empty: as before)."""
+
+    at: datetime
+    desk: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+class MidnightBalance(NamedTuple):
+    """A Prague midnight and the balance it found; None where nobody knows."""
+
+    at: datetime
+    balance: float | None
+
+
+class FloorStep(NamedTuple):
+    """The internal stops from a time on; None where they are not known."""
+
+    at: datetime
+    daily_stop: float | None
+    total_stop: float | None
+
+
+class AccountCode(Protocol):
+    """The risk code as pictures need it; it lies above the queries and is handed down."""
+
+    def facts(self, stored: StoredAccount | None, now: datetime, *, live: bool) -> AccountFacts:
+        """The account at ``now``, a live one after the midnights up to it. Raises TradingAIError when it
+        cannot be read.
+        """
+        ...
+
+    def floor_steps(
+        self, changes: Sequence[AccountChange], midnights: Sequence[MidnightBalance]
+    ) -> tuple[FloorStep, ...]:
+        """The internal stops from each time on, oldest first. Raises TradingAIError as ``facts``."""
+        ...
+
+    def midnights(self, after: datetime, until: datetime) -> tuple[datetime, ...]:
+        """Prague's midnights after the one time, up to and with the other."""
+        ...
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was read of a run so far."""
+
+    curve: EquityCurve
+    changes: list[AccountChange] = field(default_factory=list)
+    event: int = 0
+    logged: dict[datetime, float] = field(default_factory=dict)
+    """What the midnights found, as the run's events say."""
+    halted: int | None = None
+    """The newest event that says HALTED."""
+    steps: tuple[FloorStep, ...] = ()
+    steps_of: tuple[int, int, int] = (-1, -1, -1)
+
+
+class RiskReader:
+    """Reads the Risk screen's part of pictures, one after another; only what is new is read again."""
+
+    def __init__(self, code: AccountCode) -> None:
+        self._code = code
+        self._kept: _Kept | None = None
+
+    def read(self, connection: sqlite3.Connection, run: WatchedRun, now: datetime) -> RiskView:
+        """The run's account at ``now``. An account that cannot be read is told as the view's problem."""
+        problem: Problem | None = None
+        facts = NO_ACCOUNT
+        curve: tuple[EquityPoint, ...] = ()
+        kept = self._kept_of(run)
+        self._read_on(connection, kept)
+        try:
+            facts = self._code.facts(_account(connection, run.run), now, live=run.kind == "live")
+            curve = self._curve(kept, logged=run.kind in _LOGGED)
+        except TradingAIError as error:
+            problem = Problem(error.message, error.remedy)
+        document = facts.document
+        trades, day = _day(connection, run.run, document)
+        halted = document.get("status") == "HALTED"
+        points = kept.curve.bounds()
+        drill, drill_at = _drill(connection)
+        return RiskView(
+            run=run,
+            facts=facts,
+            problem=problem,
+            trades=trades,
+            day=day,
+            curve=curve,
+            resets=self._code.midnights(*points) if points else (),
+            halt_event=kept.halted if halted else None,
+            halt_closed=_closed_by_halt(connection, run.run, document) if halted else (),
+            drill=drill,
+            drill_at=drill_at,
+        )
+
+    def _kept_of(self, run: WatchedRun) -> _Kept:
+        if self._kept is None or self._kept.curve.run != run.run:
+            self._kept = _Kept(EquityCurve(run.run, self._code.midnights))
+        return self._kept
+
+    def _read_on(self, connection: sqlite3.Connection, kept: _Kept) -> None:
+        run = kept.curve.run
+        kept.curve.read_on(connection)
+        rows = connection.execute(
+            "SELECT at, desk, config FROM desk_changes WHERE run_id = ? AND number > ? ORDER BY number",
+            (run, len(kept.changes)),
+        )
+        kept.changes += [
+            AccountChange(parse_iso(at), json.loads(desk), json.loads(config)) for at, desk, config in rows
+        ]
+        newest = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        events = connection.execute(
+            "SELECT seq, type, payload FROM events WHERE seq > ? AND run_id = ?"
+            " AND type IN ('FtmoDayStarted', 'GuardStateChanged') ORDER BY seq",
+            (kept.event, run),
+        )
+        for seq, name, text in events:
+            payload = json.loads(text)
+            if name == "FtmoDayStarted":
+                kept.logged[parse_iso(payload["at"])] = payload["balance"]
+            elif payload["status"] == "HALTED":
+                kept.halted = seq
+        kept.event = newest
+
+    def _curve(self, kept: _Kept, *, logged: bool) -> tuple[EquityPoint, ...]:
+        state = (len(kept.changes), len(kept.curve.crossings), len(kept.logged))
+        if state != kept.steps_of:
+            found = midnight_balances(kept.curve.crossings, kept.logged if logged else None)
+            midnights = [MidnightBalance(at, balance) for at, balance in found]
+            kept.steps, kept.steps_of = self._code.floor_steps(kept.changes, midnights), state
+        levels = Levels(kept.steps)
+        return tuple(EquityPoint(at, equity, *levels.at(at)) for at, equity in kept.curve.points())
+
+
+def _account(connection: sqlite3.Connection, run: str) -> StoredAccount | None:
+    row = connection.execute("SELECT at, desk FROM run_accounts WHERE run_id = ?", (run,)).fetchone()
+    return None if row is None else StoredAccount(run, parse_iso(row["at"]), json.loads(row["desk"]))
+
+
+def _day(
+    connection: sqlite3.Connection, run: str, document: Mapping[str, Any]
+) -> tuple[tuple[TradeView, ...], DayView]:
+    """What was closed since the account's last Prague midnight."""
+    if not document:
+        return (), DayView()
+    since = stamp(parse_iso(document["day_start"]))
+    rows = connection.execute(
+        f"{_TRADES} ORDER BY exit_at DESC, key DESC LIMIT {TRADES_SHOWN}", (run, since)
+    ).fetchall()
+    count, net_r, paid = connection.execute(
+        "SELECT count(*), coalesce(sum(r), 0.0), coalesce(sum(swap - commission), 0.0) FROM trades"
+        " WHERE run_id = ? AND exit_at >= ?",
+        (run, since),
+    ).fetchone()
+    return tuple(_trade(row) for row in rows), DayView(count, net_r, paid)
+
+
+def _closed_by_halt(
+    connection: sqlite3.Connection, run: str, document: Mapping[str, Any]
+) -> tuple[TradeView, ...]:
+    since = stamp(parse_iso(document["since"]))
+    rows = connection.execute(f"{_TRADES} AND exit_reason = 'halt' ORDER BY exit_at, key", (run, since))
+    return tuple(_trade(row) for row in rows)
+
+
+def _trade(row: sqlite3.Row) -> TradeView:
+    return TradeView(
+        key=row["key"],
+        exit_at=parse_iso(row["exit_at"]),
+        symbol=row["symbol"],
+        side=row["side"],
+        entry=row["entry"],
+        exit=row["exit"],
+        exit_reason=row["exit_reason"],
+        net=row["net"],
+        r=row["r"],
+    )
+
+
+def _drill(connection: sqlite3.Connection) -> tuple[Mapping[str, Any], datetime | None]:
+    """The result of the newest finished guard drill, and when it ended."""
+    row = connection.execute(
+        "SELECT result, ended_at FROM run_results JOIN runs USING (run_id)"
+        " WHERE kind = 'drill' AND state = 'finished' ORDER BY started_at DESC LIMIT 1"
+    ).fetchone()
+    return ({}, None) if row is None else (json.loads(row["result"]), parse_iso(row["ended_at"]))
