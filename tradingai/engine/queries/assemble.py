@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,7 +30,7 @@ from tradingai.engine.queries.data_views import (
     read_feature_columns,
 )
 from tradingai.engine.queries.job_views import event_view, job_view
-from tradingai.engine.queries.live_views import read_live
+from tradingai.engine.queries.live_views import live_view
 from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
@@ -338,35 +338,6 @@ class SnapshotReader:
     def _ledger_view(self, ledger: Ledger) -> LedgerView:
         view = self._models.view(ledger)
         return LedgerView(view.entries, view.problem, self.verified_at)
-
-
-def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
-    """The newest live run, or None where the loop never ran."""
-    document = read_live(connection, now)
-    if document["run"] is None:
-        return None
-    beat, scan = document["heartbeat"] or {}, document["last_scan"] or {}
-    newest = connection.execute(
-        "SELECT max(ts_us) FROM live_candles WHERE run_id = ?", (document["run"],)
-    ).fetchone()[0]
-    closed = None if newest is None else datetime.fromtimestamp(newest / 1_000_000 + 60, UTC)
-    return LiveView(
-        run=str(document["run"]),
-        pid=beat.get("pid"),
-        state=str(beat.get("state", "")),
-        beat_at=_time(beat.get("at")),
-        scans=int(scan.get("seq") or 0),
-        next_due=_time(beat.get("next_due")),
-        scan_at=_time(scan.get("at")),
-        scan_state=str(scan.get("state", "")),
-        scan_detail=str(scan.get("detail", "")),
-        latency_ms=scan.get("latency_ms"),
-        balance=scan.get("balance"),
-        equity=scan.get("equity"),
-        drawdown=scan.get("drawdown"),
-        guard=str(scan.get("guard", "")),
-        feed_at=closed,
-    )
 
 
 def _loop(controls: Mapping[str, ControlRow] | None) -> LoopView:

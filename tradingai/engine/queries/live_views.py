@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tradingai.engine.core.errors import MissingError
 from tradingai.engine.core.jsonio import iso_z, parse_iso
+from tradingai.engine.queries.snapshot import LiveView
 from tradingai.engine.store.stamps import stamp
 
 _SIGNALS: Final = """
@@ -45,6 +46,35 @@ def read_live(connection: sqlite3.Connection, now: datetime) -> dict[str, Any]:
         "last_scan": None if scan is None else _scan(scan),
         "heartbeat": None if beat is None else _beat(beat, now),
     }
+
+
+def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
+    """The newest live run, or None where the loop never ran."""
+    document = read_live(connection, now)
+    if document["run"] is None:
+        return None
+    beat, scan = document["heartbeat"] or {}, document["last_scan"] or {}
+    newest = connection.execute(
+        "SELECT max(ts_us) FROM live_candles WHERE run_id = ?", (document["run"],)
+    ).fetchone()[0]
+    closed = None if newest is None else datetime.fromtimestamp(newest / 1_000_000 + 60, UTC)
+    return LiveView(
+        run=str(document["run"]),
+        pid=beat.get("pid"),
+        state=str(beat.get("state", "")),
+        beat_at=_time(beat.get("at")),
+        scans=int(scan.get("seq") or 0),
+        next_due=_time(beat.get("next_due")),
+        scan_at=_time(scan.get("at")),
+        scan_state=str(scan.get("state", "")),
+        scan_detail=str(scan.get("detail", "")),
+        latency_ms=scan.get("latency_ms"),
+        balance=scan.get("balance"),
+        equity=scan.get("equity"),
+        drawdown=scan.get("drawdown"),
+        guard=str(scan.get("guard", "")),
+        feed_at=closed,
+    )
 
 
 def read_signals(
@@ -111,3 +141,7 @@ def _signal(row: sqlite3.Row) -> dict[str, Any]:
         "models": {} if row["versions"] is None else json.loads(row["versions"]),
         "input_sha256": row["input_sha256"],
     }
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else parse_iso(text)
