@@ -19,6 +19,7 @@ from tradingai.engine.queries.job_views import event_view, job_view, phase_secon
 from tradingai.engine.queries.model_views import ModelReader, attempt_alpha
 from tradingai.engine.queries.snapshot import Interest, JobView
 from tradingai.engine.runtime.account_facts import HomeAccounts
+from tradingai.engine.runtime.desk_facts import HomeDesks
 from tradingai.engine.store.job_rows import JobRow
 
 from tests.fakes.homes import new_home, open_store, plain_settings
@@ -189,7 +190,7 @@ def test_a_run_before_its_first_epoch_is_its_job(tmp_path):
 
 
 def surroundings() -> Surroundings:
-    return Surroundings(lambda ledger, model: None, dict, {}, HomeAccounts)
+    return Surroundings(lambda ledger, model: None, dict, {}, HomeAccounts, HomeDesks)
 
 
 async def test_an_empty_home(tmp_path):

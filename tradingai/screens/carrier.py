@@ -19,6 +19,7 @@ from tradingai.engine.jobs.spec import JobUpdate
 from tradingai.engine.pipeline.plan import WORKLOADS, PipelineRequest, parse_workload
 from tradingai.engine.pipeline.run import Pipeline
 from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
+from tradingai.engine.queries.monitor_views import DeskCode
 from tradingai.engine.queries.risk_views import AccountCode
 from tradingai.engine.queries.snapshot import JobView
 from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles, VerifyModels
@@ -195,7 +196,14 @@ def surroundings() -> Surroundings:
         feature_texts=_feature_texts,
         workloads={name: (work.start, work.end) for name, work in WORKLOADS.items()},
         accounts=_accounts,
+        desks=_desks,
     )
+
+
+def _desks(settings: Settings) -> DeskCode:
+    from tradingai.engine.runtime.desk_facts import HomeDesks
+
+    return HomeDesks(settings)
 
 
 def _accounts(settings: Settings, paths: HomePaths) -> AccountCode:

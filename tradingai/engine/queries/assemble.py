@@ -33,10 +33,11 @@ from tradingai.engine.queries.job_views import event_view, job_view
 from tradingai.engine.queries.live_views import live_view
 from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
+from tradingai.engine.queries.monitor_views import DeskCode, MonitorReader
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.queries.risk_views import AccountCode, RiskReader
-from tradingai.engine.queries.run_snapshot import LoopView, RiskView
+from tradingai.engine.queries.run_snapshot import LoopView, MonitorView, RiskView
 from tradingai.engine.queries.run_views import choose_run
 from tradingai.engine.queries.snapshot import (
     CandleTail,
@@ -80,7 +81,9 @@ class Surroundings:
     workloads: Mapping[str, tuple[datetime, datetime]]
     """Name to first and last candle."""
     accounts: Callable[[Settings, HomePaths], AccountCode]
-    """What the risk code says of this home's accounts; called when Monitor or Risk is first shown."""
+    """What the risk code says of this home's accounts; called when Risk is first shown."""
+    desks: Callable[[Settings], DeskCode]
+    """What the decision code says of a run's account; called when the Monitor is first shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class _Rows:
     controls: dict[str, ControlRow] | None
     events: EventsView
     live: LiveView | None = None
+    monitor: MonitorView | None = None
     risk: RiskView | None = None
     problem: Problem | None = None
 
@@ -110,6 +114,7 @@ class SnapshotReader:
         self._columns: dict[str, tuple[str, tuple[FeatureView, ...]]] = {}
         self._texts: Mapping[str, str] | None = None
         self._last_events = EventsView()
+        self._monitor: MonitorReader | None = None
         self._risk: RiskReader | None = None
         self.check: CheckView | None = None
         """What the last check of features found, told by whoever ran it."""
@@ -177,6 +182,7 @@ class SnapshotReader:
             events=rows.events,
             live=rows.live,
             loop=_loop(rows.controls),
+            monitor=rows.monitor,
             risk=rows.risk,
             paper_balance=self._settings.paper_balance,
             system=self._system.read(self._clock.monotonic() - self._started),
@@ -236,12 +242,25 @@ class SnapshotReader:
                 controls = connection.execute("SELECT * FROM controls").fetchall()
                 self._last_events = self._events(connection)
                 live = live_view(connection, self._clock.now())
+                found = {row["name"]: control_row(row) for row in controls}
+                monitor = self._monitor_view(connection, interest, found) if interest.monitor else None
                 risk = self._risk_view(connection, interest) if interest.risk else None
         except TradingAIError as error:
             problem = Problem(error.message, error.remedy)
             return _Rows([], None, self._last_events, problem=problem)
-        found = {row["name"]: control_row(row) for row in controls}
-        return _Rows([job_row(row) for row in jobs], found, self._last_events, live, risk)
+        return _Rows([job_row(row) for row in jobs], found, self._last_events, live, monitor, risk)
+
+    def _monitor_view(
+        self, connection: sqlite3.Connection, interest: Interest, controls: dict[str, ControlRow]
+    ) -> MonitorView | None:
+        run = choose_run(connection, interest.run)
+        if run is None:
+            return None
+        if self._monitor is None:
+            desks = self._around.desks(self._settings)
+            self._monitor = MonitorReader(self._paths, desks, self._settings.latency_budget_ms)
+        since = self._header(controls).kill_since
+        return self._monitor.read(connection, run, self._clock.now(), coin=interest.coin, kill_since=since)
 
     def _risk_view(self, connection: sqlite3.Connection, interest: Interest) -> RiskView | None:
         run = choose_run(connection, interest.run)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tradingai.engine.core.errors import MissingError
 from tradingai.engine.core.jsonio import iso_z, parse_iso
+from tradingai.engine.queries.rolling import REASONS, WINDOW_HOURS, RollingScans
 from tradingai.engine.queries.snapshot import LiveView
 from tradingai.engine.store.stamps import stamp
 
@@ -45,6 +46,26 @@ def read_live(connection: sqlite3.Connection, now: datetime) -> dict[str, Any]:
         "feed": run["feed"],
         "last_scan": None if scan is None else _scan(scan),
         "heartbeat": None if beat is None else _beat(beat, now),
+    }
+
+
+def read_funnel(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
+    """The decisions of a run's last 24 hours, by its own clock, by reason; they add up to ``decisions``."""
+    row = connection.execute(
+        "SELECT seq, at FROM scans WHERE run_id = ? ORDER BY seq DESC LIMIT 1", (run_id,)
+    ).fetchone()
+    scans = RollingScans(run_id, live=True)
+    if row is not None:
+        scans.follow(connection, parse_iso(row["at"]) - timedelta(hours=WINDOW_HOURS), row["seq"])
+    return {
+        "hours": WINDOW_HOURS,
+        "scans": scans.scans,
+        "decisions": scans.decisions,
+        "by_reason": {reason: scans.by_reason[reason] for reason in REASONS},
+        "by_tier": dict(scans.by_tier),
+        "late": scans.by_state["late"],
+        "failed": scans.by_state["failed"],
+        "latency_ms": {"p50": scans.percentile(0.50), "p99": scans.percentile(0.99)},
     }
 
 

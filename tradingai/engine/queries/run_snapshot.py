@@ -59,6 +59,8 @@ class WatchedRun:
     """Simulated seconds in a second; None: as fast as it goes."""
     models: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """Live models by id, with their versions."""
+    candles: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """Hashes of the candles a finished replay went through, by coin."""
 
     @property
     def replay(self) -> bool:
@@ -84,11 +86,23 @@ class CoinNow:
     detail: str = ""
     threshold: float | None = None
     candle: datetime | None = None
+    size_factor: float | None = None
+    """What the guard multiplied the risk of a trade with."""
+    failed: bool = False
+    """The rule that decided could not be evaluated."""
     outputs: Mapping[str, float | None] = field(default_factory=lambda: EMPTY)
     """Calibrated P(up) of each model."""
+    weights: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    """Share of each model in the ensemble."""
     versions: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     input_sha256: str = ""
+    features_sha256: str = ""
+    candles: int | None = None
+    """Raw candles that were new to the scan."""
+    signal_key: str = ""
     scan: int = 0
+    again_at: datetime | None = None
+    """The newest scan, which found no newer candle to decide on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +152,7 @@ class RateView:
     high_limit: int
     window_minutes: int
     next_total_at: datetime | None = None
-    """When the next slot is free; None: now."""
+    """When the next slot is free by the run's clock; None: now."""
     next_high_at: datetime | None = None
 
 
@@ -151,6 +165,10 @@ class LatencyView:
     p99_ms: float | None = None
     budget_ms: float | None = None
     scans: int = 0
+    late: int = 0
+    failed: int = 0
+    recent_ms: tuple[float, ...] = ()
+    """Of the newest scans, oldest first."""
 
 
 NO_LATENCY: Final = LatencyView()
@@ -204,6 +222,29 @@ class TradeView:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskFacts:
+    """What the decision code says of a stored account."""
+
+    known: bool = False
+    """Whether there is one and it could be read."""
+    positions: tuple[PositionView, ...] = ()
+    """By coin."""
+    waiting: frozenset[str] = frozenset()
+    """Keys of signals that wait for their price."""
+    rates: RateView | None = None
+    hysteresis: float | None = None
+    guard: str = ""
+    guard_since: datetime | None = None
+    guard_detail: str = ""
+    closed: int = 0
+    win_rate: float | None = None
+    net_r: float | None = None
+
+
+NO_DESK: Final = DeskFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class MonitorView:
     """Everything of the Monitor."""
 
@@ -213,6 +254,13 @@ class MonitorView:
     signals: tuple[SignalView, ...] = ()
     """Newest first."""
     signals_in_window: int = 0
+    closed: int = 0
+    """Positions that ended within the funnel's window."""
+    win_rate: float | None = None
+    """Those of them with net R > 0."""
+    net_r: float | None = None
+    tiers: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    """Scored decisions of the funnel's window; those below the lowest tier are under ``none``."""
     rates: RateView | None = None
     latency: LatencyView = NO_LATENCY
     prices: Mapping[str, tuple[PricePoint, ...]] = field(default_factory=lambda: EMPTY)
@@ -224,8 +272,14 @@ class MonitorView:
     next_due: datetime | None = None
     interval_s: float | None = None
     held_by_kill: int = 0
-    """Decisions since the kill switch was turned on that it alone held back."""
+    """Decisions that the kill switch held since it was turned on."""
     hysteresis: float | None = None
+    guard: str = ""
+    """ACTIVE, REDUCING or HALTED."""
+    guard_since: datetime | None = None
+    guard_detail: str = ""
+    problem: Problem | None = None
+    """Why the run's account or its candles cannot be shown."""
 
 
 @dataclass(frozen=True, slots=True)

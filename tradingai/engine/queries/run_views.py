@@ -61,6 +61,7 @@ def _watched(connection: sqlite3.Connection, row: sqlite3.Row) -> WatchedRun:
         first_at=None if first is None else unstamp(first["at"]),
         last_at=_time(request, "end"),
         models=_models(connection, run),
+        candles=request.get("candles", EMPTY),
     )
 
 

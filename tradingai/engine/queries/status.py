@@ -18,7 +18,7 @@ from tradingai.engine.core.ledger import Ledger, read_ledger
 from tradingai.engine.core.locks import read_owner, seen_held
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.queries.live_views import read_live
+from tradingai.engine.queries.live_views import read_funnel, read_live
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.store.control_rows import ControlRow, control_row
 from tradingai.engine.store.failures import is_database
@@ -158,6 +158,7 @@ def _read_store(database: Path, clock: Clock) -> _StoreRows:
         ).fetchall()
         controls = connection.execute("SELECT * FROM controls").fetchall()
         live = read_live(connection, clock.now())
+        live["funnel"] = None if live["run"] is None else read_funnel(connection, live["run"])
     found = {row["name"]: control_row(row) for row in controls}
     return [job_row(row) for row in jobs], found, live
 

@@ -79,7 +79,8 @@ def _facts(
     return AccountFacts(
         document=plain({"run": run, "as_of": as_of, **status_of(state, config, at_us).as_json()}),
         positions=tuple(
-            _position(position, costs) for position in sorted(paper.positions, key=lambda p: p.order.symbol)
+            position_view(position, costs)
+            for position in sorted(paper.positions, key=lambda p: p.order.symbol)
         ),
         risk_per_trade=config.paper.risk_fraction * state.ftmo.initial_balance,
         risk_share=config.paper.risk_fraction,
@@ -96,7 +97,8 @@ def _facts(
     )
 
 
-def _position(position: Position, costs: ExecutionCosts) -> PositionView:
+def position_view(position: Position, costs: ExecutionCosts) -> PositionView:
+    """An open position at its newest mark."""
     order, money = position.order, floating(position, position.mark, costs)
     return PositionView(
         key=order.key,
