@@ -1,5 +1,6 @@
 """``tradingai replay`` and ``observe verify`` as an operator uses them: processes, JSON, kill -9."""
 
+import json
 import os
 import shutil
 import signal
@@ -63,6 +64,47 @@ def test_the_same_again_decides_the_same_and_the_text_says_so(home, first):
     assert "SYNTHETIC candles of BTC-USD, ETH-USD, BNB-USD" in again.out
 
 
+def test_at_a_pace_it_decides_the_same(home, first):
+    done = tradingai(home, "replay", *HOURS, "--speed", "20000", "--json")
+    assert done.status == 0, done.err
+    varying = {"run", "wall_s", "scan_ms"}
+    kept = [{k: v for k, v in found.items() if k not in varying} for found in (first, done.document)]
+    assert kept[0] == kept[1]
+
+
+def test_a_watched_one_can_be_read_and_stopped_between_two_scans(home, tmp_path):
+    """At speed 1 the second scan is two minutes after the first: it is stored, and Ctrl-C need not wait."""
+    copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
+    running = start(copy, "replay", *HOURS, "--speed", "1")
+    wait_for(lambda: scans_stored(copy))
+    with closing(sqlite3.connect(copy / "tradingai.db")) as connection:
+        (open_one,) = connection.execute(
+            "SELECT speed, interval_s FROM runs JOIN replay_runs USING (run_id) WHERE ended_at IS NULL"
+        ).fetchall()
+        assert open_one == (1.0, 120)
+        wait_for(lambda: _progress(connection).get("speed") == 1.0)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert states(copy)[-1] == "interrupted"
+
+
+def test_a_watched_one_ends_with_its_parent(home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
+    running = start(copy, "replay", *HOURS, "--speed", "1")
+    wait_for(lambda: scans_stored(copy))
+    worker = worker_of(copy, "replay")
+    running.kill()
+    running.communicate(timeout=10)
+    wait_for(lambda: not alive(worker), seconds=15)
+    assert states(copy)[-1] == "interrupted"
+
+
+def _progress(connection):
+    rows = connection.execute("SELECT detail FROM job_progress ORDER BY at DESC LIMIT 1").fetchall()
+    return json.loads(rows[0][0]) if rows else {}
+
+
 def test_verify_says_all_identical(home, first):
     done = tradingai(home, "observe", "verify", "--run", first["run"], "--json")
     assert done.status == 0, done.err
@@ -81,7 +123,8 @@ def test_verify_of_something_else_exits_4(home, tmp_path):
 
 
 def test_wrong_ranges_are_refused(home):
-    for wrong in (("--hours", "0"), ("--hours", "nan"), ("--end", "yesterday")):
+    speeds = [("--speed", speed) for speed in ("0", "-5", "nan", "inf")]
+    for wrong in (("--hours", "0"), ("--hours", "nan"), ("--end", "yesterday"), *speeds):
         done = tradingai(home, "replay", *wrong, "--json")
         assert (done.status, done.error["code"]) == (2, "usage")
     assert tradingai(home, "replay", "--hours", "500", "--json").status == 4

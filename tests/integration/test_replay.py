@@ -21,9 +21,9 @@ from tradingai.engine.features.registry import ATR_RATIO, feature_set
 from tradingai.engine.inference.promoted import PromotedModels
 from tradingai.engine.models.predict import predict_probability
 from tradingai.engine.providers.cleaning import clean
-from tradingai.engine.runtime import replay as replays
+from tradingai.engine.runtime import stored_scans
 from tradingai.engine.runtime.records import stored_decision
-from tradingai.engine.runtime.replay import plan_replay
+from tradingai.engine.runtime.replay import _replay_job, plan_replay
 from tradingai.engine.store.candle_files import Flags, read_candles, write_dataset
 from tradingai.engine.store.manifests import read_dataset_manifest
 
@@ -130,7 +130,7 @@ async def test_twice_and_in_other_portions_and_by_live_tails_it_decides_the_same
         again = await bench.replay(2)
         assert first["run"] != again["run"]
         assert first["decisions_sha256"] == again["decisions_sha256"]
-        monkeypatch.setattr(replays, "SCANS_AT_ONCE", 7)
+        monkeypatch.setattr(stored_scans, "SCANS_AT_ONCE", 7)
         in_tails = await bench.replay(2, source=live_tail)
         assert in_tails["decisions_sha256"] == first["decisions_sha256"]
         hashes = [
@@ -274,7 +274,7 @@ async def test_the_job_reuses_an_equal_replay_and_closes_dead_ones(home):
         )
     async with open_replays(home) as bench:
         params = {"hours": 1.0, "symbols": None, "end": None, "reuse": True}
-        found = await replays._replay_job(bench.paths, bench.settings, params, SilentReporter(), RealClock())
+        found = await _replay_job(bench.paths, bench.settings, params, SilentReporter(), RealClock())
         assert found["skipped"] is True
         assert (
             found["reason"]
@@ -282,7 +282,7 @@ async def test_the_job_reuses_an_equal_replay_and_closes_dead_ones(home):
         )
         assert (await bench.store.scans.result("replay-dead")).state == "interrupted"
         assert await bench.store.runs.open_runs("replay") == []
-        afresh = await replays._replay_job(
+        afresh = await _replay_job(
             bench.paths, bench.settings, {**params, "reuse": False}, SilentReporter(), RealClock()
         )
         assert "skipped" not in afresh

@@ -19,7 +19,9 @@ COMMANDS = (
         "run", "Scan live candles, decide and keep a paper account; dry-run is the only mode there is."
     ),
     LazyCommand("replay", "Run the scan loop over stored candles on a simulated clock, as a run of its own."),
-    LazyCommand("observe", "Observation: verify that a run's decisions can be computed again."),
+    LazyCommand(
+        "observe", "Observation: verify that a run's decisions can be computed again, drill the FTMO guard."
+    ),
     LazyCommand("signals", "Signals of the live runs, oldest first; of one run with --run."),
     LazyCommand(
         "threshold", "Show the threshold and where it comes from, set it, or go back to the settings'."

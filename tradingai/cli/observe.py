@@ -1,13 +1,14 @@
-"""``tradingai observe``: what a run did, checked."""
+"""``tradingai observe``: what a run did, checked, and the guard, tried."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tradingai.cli.context import JsonFlag, invocation
-from tradingai.cli.output import count, write_json, write_line
+from tradingai.cli.context import JsonFlag, invocation, writing
+from tradingai.cli.output import count, moment, write_json, write_line
 
 if TYPE_CHECKING:
     from tradingai.engine.core.reporting import Reporter
@@ -22,7 +23,7 @@ RunOption = Annotated[
 
 @app.callback()
 def observe() -> None:
-    """Observation: verify that a run's decisions can be computed again."""
+    """Observation: verify that a run's decisions can be computed again, drill the FTMO guard."""
 
 
 @app.command()
@@ -69,3 +70,55 @@ def show_verification(found: Verification) -> None:
         write_line("The run was made by other code than this.")
     if found.first is not None:
         write_line(f"First difference: {found.first.text}")
+
+
+@app.command()
+def drill(ctx: typer.Context, as_json: JsonFlag = False) -> int:
+    """Simulate a loss below FTMO's daily limit on an isolated account; exit 1 unless the guard held.
+
+    Stored candles go through the scan loop until a position is open; then the loss is booked and a day is
+    scanned on, beside a twin without the loss. The guard has to halt, close what is open, and hold back every
+    signal that the twin emits. Nothing of the live run is touched.
+    """
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.core.commands import Drill
+
+    async def body(current: Work) -> dict[str, Any]:
+        document: dict[str, Any] = (await current.run([Drill(**current.issue())]))[0].result["drill"]
+        return document
+
+    document = work(writing(ctx), body)
+    if as_json:
+        write_json(document)
+    else:
+        show_drill(document)
+    return 0 if document["held"] else 1
+
+
+def show_drill(document: Mapping[str, Any]) -> None:
+    """The verdict, then what happened in the order it did."""
+    origin = "SYNTHETIC candles" if document["synthetic"] else "stored candles"
+    verdict = "the guard held" if document["held"] else "the guard did NOT hold"
+    write_line(f"Run {document['run']}: {verdict} ({origin} of {', '.join(document['symbols'])})")
+    breach = document["breach"]
+    write_line(
+        f"{_at(breach['at'])}  a loss of {breach['loss']:,.2f} $ was booked: equity "
+        f"{breach['equity']:,.2f} $, below the {breach['limit']} limit at {breach['floor']:,.2f} $"
+    )
+    if document["halted_at"] is not None:
+        write_line(f"{_at(document['halted_at'])}  HALTED ({document['cause']})")
+    how = ", ".join(f"{number} by {reason}" for reason, number in document["closed_by"].items())
+    write_line(f"Positions closed: {document['positions_closed']}{f' ({how})' if how else ''}")
+    write_line(
+        f"Emitted in the {count(document['scans_after'])} scans after it: "
+        f"{count(document['emitted_after'])}; a twin without the loss emitted "
+        f"{count(document['twin_emitted'])}, of which the guard blocked {count(document['held_back'])}"
+    )
+    for failure in document["failures"]:
+        write_line(f"NOT held: {failure}")
+
+
+def _at(text: str) -> str:
+    from tradingai.engine.core.jsonio import parse_iso
+
+    return moment(parse_iso(text))

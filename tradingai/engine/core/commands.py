@@ -118,8 +118,18 @@ class Replay(JobCommand):
     """The newest moment it may scan at; None: where the stored candles end."""
     reuse: bool = False
     """Take the result of an earlier replay of the same inputs instead of doing it again."""
+    speed: float | None = None
+    """Simulated seconds that pass in a real one, so that it can be watched; None: as fast as it goes."""
     threads: int = 1
     """Scans use one thread, and so do replays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drill(JobCommand):
+    """Breach the daily limit on an isolated account and see whether the guard holds every signal back."""
+
+    threads: int = 1
+    """As a replay."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -624,6 +624,19 @@ class AccountReset(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplayStarted(Event):
+    """The scan loop began to go through stored candles on a simulated clock."""
+
+    run_id: str
+    scans: int
+    first_at: str
+    last_at: str
+    interval_s: int
+    speed: float | None
+    """Simulated seconds in a real one; None: as fast as it goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplayFinished(Event):
     """The scan loop went through stored candles on a simulated clock."""
 
@@ -634,3 +647,16 @@ class ReplayFinished(Event):
     equity: float
     seconds: float
     decisions_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillFinished(Event):
+    """The guard was tried with a simulated loss on an account of its own."""
+
+    run_id: str
+    held: bool
+    """It halted, closed what was open, and nothing was emitted that a twin without the loss did emit."""
+    emitted_after: int
+    twin_emitted: int
+    positions_closed: int
+    seconds: float

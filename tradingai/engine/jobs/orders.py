@@ -7,6 +7,7 @@ from typing import Any
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.commands import (
     BuildFeatures,
+    Drill,
     Evaluate,
     GenerateCandles,
     ImportCandles,
@@ -26,6 +27,7 @@ _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     Evaluate: ("evaluate", "model"),
     ScoreFolds: ("folds", "model"),
     Replay: ("replay", "candles"),
+    Drill: ("drill", "candles"),
 }
 """The kind of job, and the parameter that names its target; a word that is no parameter is the target."""
 

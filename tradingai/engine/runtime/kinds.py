@@ -18,4 +18,13 @@ def _replay(
     return replay_job(paths, settings, params, reporter)
 
 
-KINDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"replay": _replay}
+def _drill(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.runtime.drill import drill_job
+
+    del params
+    return drill_job(paths, settings, reporter)
+
+
+KINDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"replay": _replay, "drill": _drill}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,32 +16,29 @@ from typing import Any, Final
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
 from tradingai.engine.core.clock import Clock, RealClock, SimulatedClock
 from tradingai.engine.core.code import code_sha256
-from tradingai.engine.core.errors import InterruptedRunError, MissingError, StoreError, UsageError
-from tradingai.engine.core.events import ReplayFinished
-from tradingai.engine.core.jsonio import digest, parse_iso, plain
+from tradingai.engine.core.errors import MissingError, UsageError
+from tradingai.engine.core.events import ReplayFinished, ReplayStarted
+from tradingai.engine.core.jsonio import digest, iso_z, parse_iso, plain
 from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.configure import desk_config
-from tradingai.engine.decision.performance import Tally
-from tradingai.engine.decision.state import DeskConfig, open_desk
+from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.inference.blocks import BlockFeatures
 from tradingai.engine.inference.promoted import PromotedModels, load_promoted
 from tradingai.engine.inference.stream import KEPT_MINUTES, FeatureSource, MarketStream
 from tradingai.engine.runtime.dataset_feed import DatasetFeed
-from tradingai.engine.runtime.runs import Finished, Run
-from tradingai.engine.runtime.step import Controls, ScanStep
-from tradingai.engine.runtime.timing import Timings
+from tradingai.engine.runtime.pace import Pace, check_speed
+from tradingai.engine.runtime.runs import Run, close_dead_runs
+from tradingai.engine.runtime.stored_scans import StoredScans, Unstored
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.execution_metrics import read_execution_metrics
 from tradingai.engine.store.manifests import read_dataset_manifest
-from tradingai.engine.store.scan_table import RunResultRow, RunState
+from tradingai.engine.store.run_table import ReplayPlanRow
 
 MODE: Final = "replay"
-SCANS_AT_ONCE: Final = 120
-"""Scans stored in one transaction; a replay that is killed loses its run, not its candles."""
 _SECOND_US: Final = 1_000_000
 
 
@@ -64,6 +60,11 @@ class ReplayPlan:
     def scans(self) -> int:
         """How many there are."""
         return (self.last_us - self.first_us) // self.interval_us + 1
+
+    def row(self, speed: float | None = None) -> ReplayPlanRow:
+        """As it is stored when a run begins."""
+        first, last = us_to_datetime(self.first_us), us_to_datetime(self.last_us)
+        return ReplayPlanRow(first, last, self.interval_s, speed)
 
 
 def plan_replay(
@@ -158,32 +159,15 @@ def _history_from(paths: HomePaths, coins: Sequence[str], plan: ReplayPlan, prom
     return max(wanted, there)
 
 
-class _Loop:
-    """The step, its feed and its sums."""
-
-    def __init__(self, inputs: ReplayInputs, clock: Clock, source: FeatureSource) -> None:
-        plan, config = inputs.plan, inputs.config
-        stream = MarketStream(plan.symbols, inputs.promoted, config.decision.ensemble, source=source)
-        self.step = ScanStep(stream, config, open_desk(config, plan.first_us), mode=MODE)
-        self.tally = Tally(config.costs)
-        self.timings = Timings()
-        self._feed = inputs.feed
-        self._clock = clock
-        self._known_us = plan.first_us - plan.interval_us - MINUTE_US
-        stream.warm(self._feed.between(0, self._known_us))
-
-    def scan(self, at_us: int) -> Finished:
-        """One scan at the simulated time ``at_us``."""
-        begun = self._clock.monotonic()
-        candles = self._feed.between(self._known_us, at_us - MINUTE_US)
-        self._known_us = at_us - MINUTE_US
-        prepared = self.step.prepare(at_us, at_us, candles)
-        outcome = self.step.decide(prepared, Controls())
-        self.step.adopt(outcome)
-        took_ms = 1e3 * (self._clock.monotonic() - begun)
-        self.tally.add(outcome.decisions, outcome.trades, outcome.events)
-        self.timings.add(took_ms)
-        return Finished(outcome, took_ms)
+def stored_scans(
+    inputs: ReplayInputs, clock: Clock, mode: str, source: FeatureSource | None = None
+) -> StoredScans:
+    """A fresh account before the plan's first scan; ``source`` None computes features in blocks."""
+    plan = inputs.plan
+    return StoredScans(
+        plan.symbols, plan.first_us, plan.interval_us, inputs.config, inputs.promoted, inputs.feed, clock,
+        source or BlockFeatures(inputs.feed.cleaned), mode=mode,
+    )  # fmt: skip
 
 
 async def replay(
@@ -193,30 +177,39 @@ async def replay(
     reporter: Reporter,
     clock: Clock,
     *,
+    speed: float | None = None,
     source: FeatureSource | None = None,
 ) -> dict[str, Any]:
     """Carry out the replay and return the document of ``replay --json``.
 
-    ``clock`` is the machine's, for measured times only; ``source`` None computes features in blocks. Raises
-    StoreError, and InterruptedRunError at a safe point; the run is closed as what it is either way.
+    ``clock`` is the machine's, for measured times and for the pace: ``speed`` simulated seconds in a real one
+    (None: as fast as it goes), which changes no decision. ``source`` None computes features in blocks.
+
+    Raises UsageError for a speed that is none, StoreError, and InterruptedRunError at a safe point; the run
+    is closed as what it is either way.
     """
+    check_speed(speed)
     begun = clock.monotonic()
     plan = inputs.plan
-    loop = _Loop(inputs, clock, source or BlockFeatures(inputs.feed.cleaned))
+    loop = stored_scans(inputs, clock, MODE, source)
     run = await Run.begin(
         store, clock, settings, inputs.config, loop.step.desk, kind="replay", at_us=plan.first_us,
-        promoted=inputs.promoted,
+        promoted=inputs.promoted, plan=plan.row(speed),
     )  # fmt: skip
-    try:
-        await _all_scans(run, plan, loop, reporter, clock)
+    async with run.closing(inputs.request):
+        reporter.emit(
+            ReplayStarted(
+                run_id=run.run_id,
+                scans=plan.scans,
+                first_at=iso_z(us_to_datetime(plan.first_us)),
+                last_at=iso_z(us_to_datetime(plan.last_us)),
+                interval_s=plan.interval_s,
+                speed=speed,
+            )
+        )
+        await _all_scans(run, plan, loop, reporter, clock, speed)
         result = _result(run.run_id, inputs, loop, clock.monotonic() - begun)
         await run.end("finished", inputs.request, result)
-    except BaseException as error:
-        stopped = isinstance(error, InterruptedRunError) or not isinstance(error, Exception)
-        state: RunState = "interrupted" if stopped else "failed"
-        with suppress(StoreError):
-            await run.end(state, inputs.request, {"error": f"{type(error).__name__}: {error}"})
-        raise
     reporter.emit(
         ReplayFinished(
             run_id=run.run_id,
@@ -231,25 +224,28 @@ async def replay(
     return result
 
 
-async def _all_scans(run: Run, plan: ReplayPlan, loop: _Loop, reporter: Reporter, clock: Clock) -> None:
-    """Scan by scan on a simulated clock, stored some at a time."""
+async def _all_scans(
+    run: Run, plan: ReplayPlan, loop: StoredScans, reporter: Reporter, clock: Clock, speed: float | None
+) -> None:
+    """Scan by scan on a simulated clock, each when it is due, stored some at a time."""
     simulated = SimulatedClock(us_to_datetime(plan.first_us))
-    begun = clock.monotonic()
-    waiting: list[Finished] = []
+    pace, unstored = Pace(clock, plan.interval_s, speed), Unstored(run, clock)
+    detail: dict[str, Any] = {"run": run.run_id, "speed": speed, "at": None, "signals": 0}
+    reporter.progress(Progress(0, plan.scans, "scans", detail=detail))
     for number in range(1, plan.scans + 1):
-        waiting.append(loop.scan(datetime_to_us(simulated.now())))
+        await pace.reach(number, unstored, reporter)
+        at = simulated.now()
+        unstored.add(loop.scan(datetime_to_us(at)))
         simulated.advance(plan.interval_s)
-        if len(waiting) == SCANS_AT_ONCE or number == plan.scans:
-            await run.store(waiting)
-            waiting.clear()
-            rate = number / max(clock.monotonic() - begun, 1e-9)
-            detail = {"at": simulated.now(), "signals": loop.tally.signals}
-            eta_s = (plan.scans - number) / rate
+        if unstored.full or number == plan.scans or pace.must_store(number, unstored):
+            await unstored.store()
+            detail = {**detail, "at": at, "signals": loop.tally.signals}
+            rate, eta_s = number / max(pace.elapsed_s, 1e-9), pace.eta_s(number, plan.scans)
             reporter.progress(Progress(number, plan.scans, "scans", rate=rate, eta_s=eta_s, detail=detail))
             reporter.safe_point()
 
 
-def _result(run_id: str, inputs: ReplayInputs, loop: _Loop, wall_s: float) -> dict[str, Any]:
+def _result(run_id: str, inputs: ReplayInputs, loop: StoredScans, wall_s: float) -> dict[str, Any]:
     plan, tally = inputs.plan, loop.tally
     account = tally.performance(loop.step.desk, plan.first_us, plan.last_us)
     document: dict[str, Any] = plain(
@@ -291,11 +287,12 @@ async def _replay_job(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter, clock: Clock
 ) -> dict[str, Any]:
     end = None if params["end"] is None else parse_iso(params["end"])
-    symbols = params["symbols"] or settings.symbols
+    symbols, speed = params["symbols"] or settings.symbols, params.get("speed")
+    check_speed(speed)
     plan = plan_replay(paths, symbols, params["hours"], end, settings.scan_interval_s)
     inputs = read_inputs(paths, settings, plan)
     async with await Store.open(settings.database_path(paths.root), paths, clock) as store:
-        await _close_dead(store)
+        await close_dead_runs(store, "replay")
         done = await store.scans.finished("replay", inputs.request["key"]) if params["reuse"] else None
         if done is not None:
             reason = f"run {done.run_id} went through the same candles with the same models"
@@ -305,14 +302,8 @@ async def _replay_job(
                 "skipped": True,
                 "reason": reason,
             }
-        result = await replay(store, settings, inputs, reporter, clock)
+        result = await replay(store, settings, inputs, reporter, clock, speed=speed)
     return {"summary": _summary(result), "replay": result}
-
-
-async def _close_dead(store: Store) -> None:
-    """Mark replays whose process died: the caller holds the lock, so none is alive."""
-    for row in await store.runs.open_runs("replay"):
-        await store.scans.finish(RunResultRow(row.run_id, "interrupted", {}, {"error": "its process died"}))
 
 
 def _summary(result: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -11,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.code import code_sha256
-from tradingai.engine.core.errors import StoreError
+from tradingai.engine.core.errors import InterruptedRunError, StoreError
 from tradingai.engine.core.events import Event
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.decision.state import DeskConfig, DeskState, desk_from_json
@@ -22,14 +23,15 @@ from tradingai.engine.runtime.records import failed_record, scan_record
 from tradingai.engine.runtime.step import Outcome
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.live_rows import LiveCandle
-from tradingai.engine.store.run_table import RunKind, RunRow
+from tradingai.engine.store.run_table import ReplayPlanRow, RunKind, RunRow
 from tradingai.engine.store.scan_rows import DeskChangeRow
 from tradingai.engine.store.scan_table import RunResultRow, RunState
 
 _REAL: Final = frozenset({"live", "soak"})
 """Kinds of run on the machine's own clock."""
-_LOGGED: Final = frozenset({"live", "drill", "soak"})
-"""Kinds whose events go into the log; what happened in the others is in their rows and results."""
+_LOGGED: Final = frozenset({"live", "soak"})
+"""Kinds whose events go into the log; what happened in the others is in their rows and results, so that
+nobody takes a drill's breach for one of the account."""
 _LOST: Final = "Restore the database from a backup, or open a fresh account with `tradingai ftmo reset`."
 
 
@@ -75,10 +77,11 @@ class Run:
         at_us: int,
         promoted: PromotedModels,
         opening: str = "a fresh account",
+        plan: ReplayPlanRow | None = None,
     ) -> Self:
         """Open a new run with the account ``desk`` at the run's own time ``at_us``.
 
-        ``opening`` says where the account is from.
+        ``opening`` says where the account is from, ``plan`` what a run over stored candles goes through.
 
         Raises StoreError, for example when a live run is open already.
         """
@@ -93,7 +96,7 @@ class Run:
             code_version=code_version(),
             model_hashes=promoted.hashes,
         )
-        await store.runs.start(row)
+        await store.runs.start(row, plan)
         run = cls(store, clock, row, config)
         await run.change_desk(desk, at_us, "started", opening)
         return run
@@ -210,3 +213,21 @@ class Run:
     async def end(self, state: RunState, request: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Close the run with what it was asked for and what came of it."""
         await self._store.scans.finish(RunResultRow(self.run_id, state, request, result))
+
+    @asynccontextmanager
+    async def closing(self, request: Mapping[str, Any]) -> AsyncIterator[None]:
+        """Close the run as what it is when the body raises: interrupted at a stop, else failed."""
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, InterruptedRunError) or not isinstance(error, Exception)
+            state: RunState = "interrupted" if stopped else "failed"
+            with suppress(StoreError):
+                await self.end(state, request, {"error": f"{type(error).__name__}: {error}"})
+            raise
+
+
+async def close_dead_runs(store: Store, kind: RunKind) -> None:
+    """Mark runs whose process died. The caller holds the lock of this kind, so none of them is alive."""
+    for row in await store.runs.open_runs(kind):
+        await store.scans.finish(RunResultRow(row.run_id, "interrupted", {}, {"error": "its process died"}))

@@ -31,6 +31,22 @@ class RunRow:
     model_hashes: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayPlanRow:
+    """What a run over stored candles goes through: scans every ``interval_s`` seconds, both ends included."""
+
+    first_at: datetime
+    last_at: datetime
+    interval_s: int
+    speed: float | None
+    """Simulated seconds in a real one; None: as fast as it goes."""
+
+    @property
+    def scans(self) -> int:
+        """How many there are."""
+        return round((self.last_at - self.first_at).total_seconds()) // self.interval_s + 1
+
+
 class RunTable:
     """Runs, kept apart by their ids."""
 
@@ -38,8 +54,11 @@ class RunTable:
         self._database = database
         self._clock = clock
 
-    async def start(self, run: RunRow) -> None:
-        """Insert a run. Raises StoreError when a live one is open already."""
+    async def start(self, run: RunRow, plan: ReplayPlanRow | None = None) -> None:
+        """Insert a run together with what it goes through, if that is planned.
+
+        Raises StoreError when a live one is open already.
+        """
         async with self._database.transaction() as connection:
             await connection.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -54,6 +73,21 @@ class RunTable:
                     dumps(run.model_hashes),
                 ),
             )
+            if plan is not None:
+                await connection.execute(
+                    "INSERT INTO replay_runs VALUES (?, ?, ?, ?, ?)",
+                    (run.run_id, stamp(plan.first_at), stamp(plan.last_at), plan.interval_s, plan.speed),
+                )
+
+    async def plan(self, run_id: str) -> ReplayPlanRow | None:
+        """What a run over stored candles goes through; None for a run that is none."""
+        rows = await self._database.rows(
+            "SELECT first_at, last_at, interval_s, speed FROM replay_runs WHERE run_id = ?", (run_id,)
+        )
+        if not rows:
+            return None
+        first_at, last_at, interval_s, speed = rows[0]
+        return ReplayPlanRow(parse_iso(first_at), parse_iso(last_at), interval_s, speed)
 
     async def end(self, run_id: str) -> None:
         """Close a run."""

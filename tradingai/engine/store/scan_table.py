@@ -160,6 +160,15 @@ class ScanTable:
         )
         return _result(rows[0]) if rows else None
 
+    async def newest_finished(self, kind: RunKind) -> RunResultRow | None:
+        """How the newest finished run of this kind went; None before the first."""
+        rows = await self._database.rows(
+            "SELECT run_results.* FROM run_results JOIN runs USING (run_id)"
+            " WHERE kind = ? AND state = 'finished' ORDER BY started_at DESC, runs.rowid DESC LIMIT 1",
+            (kind,),
+        )
+        return _result(rows[0]) if rows else None
+
     async def newest_scan(self, run_id: str) -> int:
         """The number of a run's newest scan, 0 before the first."""
         rows = await self._database.rows(
