@@ -54,12 +54,13 @@ def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, ground: str)
         f'<g font-family="{FONTS}" font-size="{FONT_SIZE}" xml:space="preserve">',
     ]
     for y, strip in enumerate(rows):
-        parts.extend(_row(list(strip), MARGIN + y * CELL_HEIGHT, ground))
+        parts.extend(row_svg(list(strip), MARGIN + y * CELL_HEIGHT, ground))
     parts.append("</g></svg>")
     return "\n".join(parts) + "\n"
 
 
-def _row(segments: list[Segment], top: float, ground: str) -> Iterable[str]:
+def row_svg(segments: list[Segment], top: float, ground: str) -> Iterable[str]:
+    """One row's elements, its upper edge at ``top``."""
     x = 0
     texts: list[str] = []
     for segment in segments:
