@@ -2,9 +2,9 @@
 
     python benchmarks/console_live.py [--home HOME] [--minutes 5 | --hour] [--interval 2] [--attached]
 
-The console runs in a pseudo-terminal of 120 × 40 on the Monitor, with the scan loop in its own process, or with
---attached beside `tradingai run`. HOME is copied; without one the quick pipeline is run first (a minute or two).
-The baseline of the bytes is a terminal that is painted anew with every scan and every second's tick.
+The console runs in a pseudo-terminal of 120 × 40 on the Monitor, with the scan loop in its own process, or
+with --attached beside `tradingai run`. HOME is copied; without one the quick pipeline is run first (a minute
+or two). The baseline of the bytes is a terminal painted anew with every scan and every second's tick.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ _JOB_SCREENS: Final = {
     "evaluate": "gates",
 }
 SCREEN_OF_JOB: Final = _JOB_SCREENS
+KILL_SOURCES: Final = {"KILL_SWITCH": "env", "the store cannot be read": "store"}
+"""Where the kill switch stands on, in a word; the surfaces name themselves."""
 
 
 class _Field(NamedTuple):
@@ -67,7 +69,9 @@ def _engine(header: HeaderView) -> _Field:
 
 def _kill(header: HeaderView) -> _Field:
     if header.kill_on:
-        return _Field("kill", (Span(" KILL ON ", "bg@orange+b"),), abnormal=True)
+        source = KILL_SOURCES.get(header.kill_source, header.kill_source)
+        words = f" KILL ON {source} " if source else " KILL ON "
+        return _Field("kill", (Span(words, "bg@orange+b"),), abnormal=True)
     return _Field("kill", _labelled("kill", "off" if header.kill_on is False else numbers.NOTHING))
 
 
