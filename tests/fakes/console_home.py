@@ -91,6 +91,7 @@ def empty() -> ConsoleSnapshot:
         header=HEADER,
         phases=phases,
         models=MODELS,
+        paper_balance=200_000.0,
         system=replace(SYSTEM, cpu_used=0.0, database_bytes=57_000, up_s=8.0),
     )
 

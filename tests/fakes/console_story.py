@@ -21,6 +21,7 @@ from tradingai.engine.queries.snapshot import (
     PhaseView,
 )
 
+from tests.fakes import console_risk
 from tests.fakes.console_home import (
     COINS,
     HEADER,
@@ -107,6 +108,7 @@ def full() -> ConsoleSnapshot:
         evaluations=evaluations(),
         ledger=ledger(),
         events=events(),
+        risk=console_risk.active(),
         system=SYSTEM,
     )
 
@@ -256,6 +258,7 @@ def working() -> ConsoleSnapshot:
             for model in MODELS
         ),
         events=events(),
+        risk=console_risk.replayed(),
         system=SYSTEM,
     )
 
@@ -359,6 +362,7 @@ def failed() -> ConsoleSnapshot:
             ),
         ),
         events=events(failed=True),
+        risk=console_risk.halted(),
     )
 
 

@@ -115,7 +115,7 @@ def test_a_scan_at_midnight_says_what_the_midnight_found(connection: sqlite3.Con
     )  # fmt: skip
     curve = EquityCurve(RUN, midnights)
     curve.read_on(connection)
-    assert list(midnight_balances(curve.crossings, None)) == [(midnight, 200_200.0)]
+    assert list(midnight_balances(curve.crossings, {})) == [(midnight, 200_200.0)]
 
 
 @pytest.mark.parametrize(("after", "found"), [(200_100.0, 200_100.0), (200_150.0, None)])
@@ -127,9 +127,8 @@ def test_between_scans_a_midnight_is_known_when_nothing_changed(connection, afte
     )
     curve = EquityCurve(RUN, midnights)
     curve.read_on(connection)
-    assert list(midnight_balances(curve.crossings, None)) == [(midnight, found)]
+    assert list(midnight_balances(curve.crossings, {})) == [(midnight, found)]
     assert list(midnight_balances(curve.crossings, {midnight: 7.0})) == [(midnight, 7.0)]
-    assert list(midnight_balances(curve.crossings, {})) == [(midnight, None)]
 
 
 def test_levels_hold_until_the_next_step():
@@ -180,7 +179,7 @@ def test_days_of_23_and_25_hours(connection: sqlite3.Connection, month: int, fir
     store(connection, list(zip(moments, balances, balances, strict=True)))
     curve = EquityCurve(RUN, midnights)
     curve.read_on(connection)
-    days = [MidnightBalance(*day) for day in midnight_balances(curve.crossings, None)]
+    days = [MidnightBalance(*day) for day in midnight_balances(curve.crossings, {})]
     assert [day.at for day in days] == wanted
     steps = floor_steps([change(before, DeskConfig())], days)
     assert [step.daily_stop for step in steps] == [191_000.0, 192_000.0, 193_000.0, 194_000.0]

@@ -61,6 +61,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         keep: str = "leave it",
         fields: Sequence[Field] = (),
         live: bool = False,
+        waits_for: str = "when the name matches",
     ) -> None:
         super().__init__()
         self.title_text = title
@@ -69,6 +70,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         self.keep = keep
         self.fields = tuple(fields)
         self.live = live
+        self.waits_for = waits_for
         self._top: int | None = None
         several = len(self.fields) > 1
         self._label = max(len(field.label) for field in self.fields) + 2 if several else 0
@@ -133,7 +135,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
             if told:
                 lines.append(BLANK)
         enter = "blue+b" if ready else "faint"
-        verb = self.verb if ready or not self.live else f"{self.verb}, when the name matches"
+        verb = self.verb if ready or not self.live else f"{self.verb}, {self.waits_for}"
         lines.append(
             line(
                 Span("↵", enter, ("answer", "yes")),

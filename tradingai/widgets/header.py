@@ -43,6 +43,7 @@ _JOB_SCREENS: Final = {
     "features_check": "features",
     "train_lstm": "training",
     "evaluate": "gates",
+    "drill": "risk",
 }
 SCREEN_OF_JOB: Final = _JOB_SCREENS
 KILL_SOURCES: Final = {"KILL_SWITCH": "env", "the store cannot be read": "store"}
@@ -160,6 +161,8 @@ def badges(snapshot: ConsoleSnapshot) -> dict[str, Span]:
         found["gates"] = attention
     if snapshot.ledger.problem is not None:
         found["models"] = attention
+    if snapshot.header.risk == "HALTED":
+        found["risk"] = attention
     for job in snapshot.running_jobs:
         if job.kind in _JOB_SCREENS and found.get(_JOB_SCREENS[job.kind]) is not attention:
             found[_JOB_SCREENS[job.kind]] = Span("●", "blue")

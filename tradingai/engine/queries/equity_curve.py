@@ -148,14 +148,11 @@ class Levels:
 
 
 def midnight_balances(
-    crossings: Iterable[Crossing], logged: Mapping[datetime, float] | None
+    crossings: Iterable[Crossing], logged: Mapping[datetime, float]
 ) -> Iterator[tuple[datetime, float | None]]:
-    """What balance each midnight found, None where that is not known.
+    """What balance each midnight found: as the run's events say (``logged``), else as its scans show.
 
-    ``logged`` holds what the run's own events say; None for a run that logs none, whose scans must tell.
+    None where neither tells: no event is left, and the balance moved between two scans.
     """
     for crossing in crossings:
-        if logged is not None:
-            yield crossing.at, logged.get(crossing.at)
-        else:
-            yield crossing.at, crossing.before if crossing.exact else None
+        yield crossing.at, logged.get(crossing.at, crossing.before if crossing.exact else None)

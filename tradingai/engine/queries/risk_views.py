@@ -27,11 +27,16 @@ from tradingai.engine.queries.run_snapshot import (
 from tradingai.engine.store.stamps import stamp
 
 TRADES_SHOWN: Final = 200
-_LOGGED: Final = frozenset({"live", "drill"})
-"""Kinds of run whose events are in the log; the scans of the others say what their midnights found."""
-_TRADES: Final = (
-    "SELECT key, exit_at, symbol, side, entry, exit, exit_reason, net, r FROM trades"
-    " WHERE run_id = ? AND exit_at >= ?"
+RUNS_SHOWN: Final = 30
+_TRADES: Final = "SELECT * FROM trades WHERE run_id = ? AND exit_at >= ?"
+_RUNS: Final = (
+    "SELECT run_id FROM runs WHERE kind IN ('live', 'replay', 'drill')"
+    " AND EXISTS (SELECT 1 FROM run_accounts WHERE run_accounts.run_id = runs.run_id)"
+    " ORDER BY started_at DESC LIMIT ?"
+)
+_EVENTS: Final = (
+    "SELECT seq, type, payload FROM events WHERE seq > ? AND run_id = ?"
+    " AND type IN ('FtmoDayStarted', 'GuardStateChanged', 'PriceRejected') ORDER BY seq"
 )
 
 
@@ -97,6 +102,10 @@ class _Kept:
     """What the midnights found, as the run's events say."""
     halted: int | None = None
     """The newest event that says HALTED."""
+    rejected: str = ""
+    """The newest price that was rejected since."""
+    price: str = ""
+    """The price that was rejected before it."""
     steps: tuple[FloorStep, ...] = ()
     steps_of: tuple[int, int, int] = (-1, -1, -1)
 
@@ -117,7 +126,7 @@ class RiskReader:
         self._read_on(connection, kept)
         try:
             facts = self._code.facts(_account(connection, run.run), now, live=run.kind == "live")
-            curve = self._curve(kept, logged=run.kind in _LOGGED)
+            curve = self._curve(kept)
         except TradingAIError as error:
             problem = Problem(error.message, error.remedy)
         document = facts.document
@@ -134,6 +143,8 @@ class RiskReader:
             curve=curve,
             resets=self._code.midnights(*points) if points else (),
             halt_event=kept.halted if halted else None,
+            halt_price=kept.price if document.get("cause") == "not_a_number" else "",
+            runs=tuple(row[0] for row in reversed(connection.execute(_RUNS, (RUNS_SHOWN,)).fetchall())),
             halt_closed=_closed_by_halt(connection, run.run, document) if halted else (),
             drill=drill,
             drill_at=drill_at,
@@ -155,23 +166,20 @@ class RiskReader:
             AccountChange(parse_iso(at), json.loads(desk), json.loads(config)) for at, desk, config in rows
         ]
         newest = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
-        events = connection.execute(
-            "SELECT seq, type, payload FROM events WHERE seq > ? AND run_id = ?"
-            " AND type IN ('FtmoDayStarted', 'GuardStateChanged') ORDER BY seq",
-            (kept.event, run),
-        )
-        for seq, name, text in events:
+        for seq, name, text in connection.execute(_EVENTS, (kept.event, run)):
             payload = json.loads(text)
             if name == "FtmoDayStarted":
                 kept.logged[parse_iso(payload["at"])] = payload["balance"]
+            elif name == "PriceRejected":
+                kept.rejected = f"{payload['symbol']} had {payload['detail']}"
             elif payload["status"] == "HALTED":
-                kept.halted = seq
+                kept.halted, kept.price, kept.rejected = seq, kept.rejected, ""
         kept.event = newest
 
-    def _curve(self, kept: _Kept, *, logged: bool) -> tuple[EquityPoint, ...]:
+    def _curve(self, kept: _Kept) -> tuple[EquityPoint, ...]:
         state = (len(kept.changes), len(kept.curve.crossings), len(kept.logged))
         if state != kept.steps_of:
-            found = midnight_balances(kept.curve.crossings, kept.logged if logged else None)
+            found = midnight_balances(kept.curve.crossings, kept.logged)
             midnights = [MidnightBalance(at, balance) for at, balance in found]
             kept.steps, kept.steps_of = self._code.floor_steps(kept.changes, midnights), state
         levels = Levels(kept.steps)
@@ -220,6 +228,7 @@ def _trade(row: sqlite3.Row) -> TradeView:
         exit_reason=row["exit_reason"],
         net=row["net"],
         r=row["r"],
+        detail={name: row[name] for name in row.keys()},  # noqa: SIM118 - a sqlite3.Row iterates over values
     )
 
 

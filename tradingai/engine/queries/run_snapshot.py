@@ -219,6 +219,8 @@ class TradeView:
     exit_reason: str
     net: float
     r: float
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    """Every column of the stored trade, where a page shows one in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +321,11 @@ class AccountFacts:
     slippage_bps: float | None = None
     commission_rate: float | None = None
     """A side, as a fraction of the notional."""
-    reset_warning_s: float | None = None
-    """How long before a reset that would breach the alarm begins."""
+    leaving: Literal["", "on", "fresh", "refused"] = ""
+    """What leaving HALTED does: go on with this account, open a fresh one, be refused; empty: not HALTED."""
+    leaving_why: str = ""
+    """Why it would be refused."""
+    leaving_remedy: str = ""
 
 
 NO_ACCOUNT: Final = AccountFacts()
@@ -355,6 +360,10 @@ class RiskView:
     """Number of the event that says why the account is HALTED, while it is and the log still has it."""
     halt_closed: tuple[TradeView, ...] = ()
     """What the halt closed, oldest first."""
+    halt_price: str = ""
+    """The price that could not be used, where one halted the account."""
+    runs: tuple[str, ...] = ()
+    """The newest runs that can be watched, oldest first."""
     drill: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     """Result of the newest finished guard drill."""
     drill_at: datetime | None = None

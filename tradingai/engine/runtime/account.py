@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from tradingai.engine.core.candles import datetime_to_us
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.commands import ResetAccount
 from tradingai.engine.core.errors import MissingError, StoreError, UsageError
-from tradingai.engine.core.events import AccountReset, Event
+from tradingai.engine.core.events import AccountReset
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.decision.configure import desk_config
-from tradingai.engine.decision.desk import leave_halted, status_of
-from tradingai.engine.decision.state import DeskConfig, DeskState, desk_from_json, open_desk
+from tradingai.engine.decision.desk import status_of
+from tradingai.engine.decision.state import DeskState, desk_from_json
 from tradingai.engine.queries.risk_views import StoredAccount
 from tradingai.engine.risk.guard import SHORTEST_REASON
-from tradingai.engine.runtime.account_facts import HomeAccounts, rolled
+from tradingai.engine.runtime.account_facts import HomeAccounts, released, rolled
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.execution_metrics import read_execution_metrics
 
@@ -67,7 +66,7 @@ async def reset_account(
         now = clock.now()
         at_us = datetime_to_us(now)
         state = None if state is None else rolled(state, config, at_us)
-        after, events, fresh = _released(state, config, at_us, reason, command.sender)
+        after, events, fresh = released(state, config, at_us, reason, command.sender)
         told = AccountReset(run_id=run_id, fresh=fresh, who=command.sender, reason=reason)
         written = await store.overrides.put(
             run_id, mark, command, at=now, cause="reset", detail=f"{command.sender}: {reason}",
@@ -94,19 +93,3 @@ async def _account(store: Store, run_id: str) -> DeskState | None:
         return desk_from_json(account.desk)
     except StoreError:
         return None
-
-
-def _released(
-    state: DeskState | None, config: DeskConfig, at_us: int, reason: str, who: str
-) -> tuple[DeskState, tuple[Event, ...], bool]:
-    """(account, events, whether it is a fresh one). What was decided and emitted is remembered by either."""
-    if state is None:
-        return open_desk(config, at_us), (), True
-    try:
-        after, events = leave_halted(state, config, at_us, reason=reason, who=who)
-    except UsageError:
-        if state.ftmo.breach is None and state.guard.cause != "total_stop":
-            raise
-        fresh = open_desk(config, at_us)
-        return replace(fresh, rates=state.rates, tiers=state.tiers, seen_us=state.seen_us), (), True
-    return after, events, False

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Literal
 
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
+from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.events import Event
 from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.decision.configure import desk_config
-from tradingai.engine.decision.desk import advance, status_of
+from tradingai.engine.decision.desk import advance, leave_halted, status_of
 from tradingai.engine.decision.fills import floating
 from tradingai.engine.decision.orders import Position
 from tradingai.engine.decision.state import (
@@ -24,7 +28,7 @@ from tradingai.engine.queries.risk_views import AccountChange, FloorStep, Midnig
 from tradingai.engine.queries.run_snapshot import AccountFacts, PositionView
 from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.risk.ftmo import FtmoState, floors, roll_to
-from tradingai.engine.risk.guard import RiskConfig, size_factor
+from tradingai.engine.risk.guard import SHORTEST_REASON, GuardStatus, RiskConfig, size_factor
 from tradingai.engine.risk.prague import midnight_us, prague_day
 from tradingai.engine.store.execution_metrics import read_execution_metrics
 
@@ -76,6 +80,7 @@ def _facts(
     run: str | None, as_of: datetime | None, state: DeskState, config: DeskConfig, at_us: int
 ) -> AccountFacts:
     paper, costs = state.paper, config.costs
+    leaving, why, remedy = _leaving(state, config, at_us)
     return AccountFacts(
         document=plain({"run": run, "as_of": as_of, **status_of(state, config, at_us).as_json()}),
         positions=tuple(
@@ -93,8 +98,46 @@ def _facts(
         spread_bps=costs.default_spread_bps,
         slippage_bps=costs.default_slippage_bps,
         commission_rate=costs.commission_rate,
-        reset_warning_s=60.0 * config.risk.reset_warning_minutes,
+        leaving=leaving,
+        leaving_why=why,
+        leaving_remedy=remedy,
     )
+
+
+def released(
+    state: DeskState | None, config: DeskConfig, at_us: int, reason: str, who: str
+) -> tuple[DeskState, tuple[Event, ...], bool]:
+    """(account, events, whether it is a fresh one) after HALTED.
+
+    A breached account, and one at its total stop, can only be replaced; what was decided and emitted is
+    remembered by either.
+
+    ``state`` None is an account that cannot be read. Raises UsageError when there is nothing to leave, the
+    reason is too short, or what halted the account still holds.
+    """
+    if state is None:
+        return open_desk(config, at_us), (), True
+    try:
+        after, events = leave_halted(state, config, at_us, reason=reason, who=who)
+    except UsageError:
+        if state.ftmo.breach is None and state.guard.cause != "total_stop":
+            raise
+        fresh = open_desk(config, at_us)
+        return replace(fresh, rates=state.rates, tiers=state.tiers, seen_us=state.seen_us), (), True
+    return after, events, False
+
+
+def _leaving(
+    state: DeskState, config: DeskConfig, at_us: int
+) -> tuple[Literal["", "on", "fresh", "refused"], str, str]:
+    """What leaving HALTED now would do, and why it would be refused with what to do then."""
+    if state.guard.status is not GuardStatus.HALTED:
+        return "", "", ""
+    try:
+        _, _, fresh = released(state, config, at_us, "?" * SHORTEST_REASON, "")
+    except UsageError as error:
+        return "refused", error.message, error.remedy
+    return "fresh" if fresh else "on", "", ""
 
 
 def position_view(position: Position, costs: ExecutionCosts) -> PositionView:
