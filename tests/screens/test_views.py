@@ -12,7 +12,7 @@ from tests.fakes.console_story import STATES
 from tests.screens.conftest import SCREENS
 
 SIZES = [(72, 18), (80, 24), (99, 29), (100, 30), (120, 40), (140, 40), (141, 48), (160, 48), (220, 60)]
-SIDES = {"overview": 46}
+SIDES = {"overview": 46, "risk": 46}
 
 
 def view_of(screen: str, state: str, size: tuple[int, int], selection: Selection | None = None):

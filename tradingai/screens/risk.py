@@ -13,6 +13,7 @@ from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
 from tradingai.screens import risk_parts
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.dialog import Dialog, Field
+from tradingai.screens.overview_parts import context
 from tradingai.screens.risk_curve import equity_picture
 from tradingai.screens.risk_trades import positions_table, trade_lines, trades_table
 from tradingai.screens.risk_words import (
@@ -131,7 +132,7 @@ class RiskPage:
         counts = shown and risk is not None and (risk.run.kind == "live" or risk.run.state == "open")
         return View(
             headline=sentence(risk, snapshot.now),
-            context=line(Span(run_context(risk, extent) if risk else "", "muted")),
+            context=line(Span(self._context(risk), "muted")),
             slots=tuple(self.slots),
             side=self._side(risk) if extent.wide and shown and risk is not None else (),
             tables=tuple(self.page.tables),
@@ -143,6 +144,12 @@ class RiskPage:
             replay=risk is not None and risk.run.replay,
             ticks=counts,
         )
+
+    def _context(self, risk: RiskView | None) -> str:
+        account = run_context(risk, self.extent) if risk else ""
+        if self.extent.narrow and account:
+            return account
+        return "  ".join(part for part in (account, context(self.snapshot, self.extent)) if part)
 
     def _none_yet(self) -> None:
         balance = self.snapshot.paper_balance
