@@ -95,7 +95,8 @@ def run_context(view: RiskView, extent: Extent) -> str:
         rules = rules_text(view.account) if view.account else ""
         initial = f", $ {view.account['initial_balance']:,.0f}" if view.account and extent.wide else ""
         return f"{rules}{initial}"
-    name = "" if extent.narrow else f"{run.kind} {run.run.rsplit('-', 1)[-1]}, "
+    kind = f"{run.kind} " if run.kind == "drill" else ""
+    name = "" if extent.narrow else f"{kind}{run.run.rsplit('-', 1)[-1]}, "
     if run.first_at is None or run.now is None:
         return name.removesuffix(", ")
     passed = numbers.uptime((run.now - run.first_at).total_seconds())
@@ -149,7 +150,10 @@ class RiskPage:
         account = run_context(risk, self.extent) if risk else ""
         if self.extent.narrow and account:
             return account
-        return "  ".join(part for part in (account, context(self.snapshot, self.extent)) if part)
+        synthetic = context(self.snapshot, self.extent)
+        if self.extent.wide and account:
+            synthetic = synthetic.split(" ")[0]
+        return "  ".join(part for part in (account, synthetic) if part)
 
     def _none_yet(self) -> None:
         balance = self.snapshot.paper_balance
@@ -280,7 +284,9 @@ class RiskPage:
         writing = not self.snapshot.header.read_only
         if writing and may_leave(risk):
             keys.append(Key("u", "leave HALTED", "leave HALTED; asks for a reason", "leave_halted"))
-        if self.page.tables and self.page.tables[-1].rows and risk.problem is None:
+        if self.selection.option("trade"):
+            keys.append(Key("escape", "close", "close the trade", "back"))
+        elif self.page.tables and self.page.tables[-1].id != "floors":
             keys.append(Key("enter", "trade", "one position or trade in full", "open"))
         other = other_kind(risk)
         if other:
