@@ -27,6 +27,8 @@ from tradingai.screens.port import Receipt
 from tradingai.screens.receipts import check_view, outcome, sentence, together
 
 REPLAY_HOURS: Final = 72
+FIRST_SPEED: Final = 600.0
+"""72 hours in 7.2 minutes: a scan every fifth of a second."""
 Say = Callable[[str, str], None]
 
 
@@ -136,7 +138,7 @@ class Carrier:
         issued = self._engine.issue(command.sender)
         replay = Replay(
             sender=command.sender, surface="console", issued_at=issued["issued_at"],
-            hours=REPLAY_HOURS,
+            hours=REPLAY_HOURS, speed=FIRST_SPEED,
         )  # fmt: skip
         await self._engine.execute(replay)
         self._place = "monitor"
