@@ -34,7 +34,11 @@ def connection() -> Iterator[sqlite3.Connection]:
     made.row_factory = sqlite3.Row
     for migration in migrations():
         made.executescript(migration.sql)
-    made.execute("INSERT INTO runs VALUES (?, 'live', 'real', ?, NULL, '', '', '{}')", (RUN, stamp(START)))
+    made.execute(
+        "INSERT INTO runs (run_id, kind, clock, started_at, settings_hash, code_version, model_hashes)"
+        " VALUES (?, 'live', 'real', ?, '', '', '{}')",
+        (RUN, stamp(START)),
+    )
     yield made
     made.close()
 
