@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -144,6 +146,46 @@ async def test_a_full_disk_fails_the_scan_and_the_next_one_lives_through_its_can
         assert trade.exit_at - trade.entry_at <= timedelta(minutes=15)
         received = {row.ts_us for row in await bench.store.live.candles(bench.run_id)}
         assert len(received) == (max(received) - min(received)) // 60_000_000 + 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with 24 MB, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a file system; the page limit above stands for the full disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+async def test_a_disk_without_a_free_byte_fails_the_scan_and_space_heals_it(small_disk):
+    async with open_bench(small_disk / "home") as bench:
+        assert {row.state for row in await bench.scan(2)} == {"done"}
+        fill(small_disk / "filler")
+        failed = (await bench.scan(3))[-1]
+        assert (failed.state, "disk is full" in failed.detail) == ("failed", True)
+        before = [signal.key for signal in await bench.store.scans.signals(bench.run_id)]
+        (small_disk / "filler").unlink()
+        assert (await bench.scan(1))[0].state == "done"
+        rows = await bench.store.scans.scans(bench.run_id)
+        assert rows[-1].state == "done"
+        assert set(before) <= {signal.key for signal in await bench.store.scans.signals(bench.run_id)}
+        told = await bench.events("ScanFailed")
+        assert told
+        assert {event["code"] for event in told} == {"store"}
+        received = {row.ts_us for row in await bench.store.live.candles(bench.run_id)}
+        assert len(received) == (max(received) - min(received)) // 60_000_000 + 1
+
+
+def fill(path):
+    """Take every free byte of the file system."""
+    with path.open("wb", buffering=0) as stream, suppress(OSError):
+        while stream.write(bytes(65_536)):
+            pass
 
 
 async def test_minutes_of_a_failed_scan_are_lived_through_by_the_next_engine(tmp_path):

@@ -207,9 +207,12 @@ async def test_kill_off_is_refused_while_the_environment_kills(tmp_path):
 
 async def test_a_threshold_that_is_none_is_refused(tmp_path):
     async with open_bench(tmp_path / "home") as bench:
-        for value in (0.49, 1.0, float("nan")):
+        refused = {0.49: 0.49, 1.0: 1.0, float("nan"): "nan", float("-inf"): "-inf"}
+        for value, written in refused.items():
             with pytest.raises(UsageError, match=r"from 0\.5 to below 1"):
                 await control(bench, SetThreshold(**ISSUED, value=value))
+            audited = (await bench.store.commands.latest())[0]
+            assert (audited.state, audited.payload) == ("refused", {"value": written})
         assert await bench.store.controls.all() == {}
 
 

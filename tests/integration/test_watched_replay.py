@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.commands import Replay
 from tradingai.engine.core.errors import InterruptedRunError, UsageError
 from tradingai.engine.core.events import ReplayStarted
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.runtime.pace import Pace, check_speed
-from tradingai.engine.runtime.replay import replay
+from tradingai.engine.runtime.replay import _replay_job, replay
 from tradingai.engine.runtime.runs import Run
 
 from tests.fakes.stored_market import open_replays, replay_home
@@ -211,4 +212,7 @@ async def test_a_speed_that_is_none_is_refused_before_a_run_begins(home, speed):
     async with open_replays(home) as bench:
         with pytest.raises(UsageError, match="cannot run"):
             await watched(bench, RealClock(), SilentReporter(), speed=speed)
+        command = Replay(sender="test", surface="cli", issued_at=RealClock().now(), hours=1.0, speed=speed)
+        with pytest.raises(UsageError, match="cannot run"):
+            await _replay_job(bench.paths, bench.settings, command.payload(), SilentReporter(), RealClock())
         assert await bench.store.runs.latest() == []

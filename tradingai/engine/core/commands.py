@@ -6,6 +6,7 @@ yesterday's "promote" to take effect when a stalled engine wakes up.
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -37,9 +38,16 @@ class Command:
         return now > self.expires_at
 
     def payload(self) -> dict[str, Any]:
-        """The command's own fields as JSON types."""
+        """The command's own fields as JSON types, as they were given: NaN as ``nan``."""
         base = {item.name for item in fields(Command)}
-        return {item.name: plain(getattr(self, item.name)) for item in fields(self) if item.name not in base}
+        return {item.name: _given(getattr(self, item.name)) for item in fields(self) if item.name not in base}
+
+
+def _given(value: Any) -> Any:
+    """JSON has no NaN, and null would say that nothing was given."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return plain(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -287,9 +287,10 @@ async def _replay_job(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter, clock: Clock
 ) -> dict[str, Any]:
     end = None if params["end"] is None else parse_iso(params["end"])
-    symbols, speed = params["symbols"] or settings.symbols, params.get("speed")
+    symbols, given = params["symbols"] or settings.symbols, params.get("speed")
+    speed = None if given is None else float(given)
     check_speed(speed)
-    plan = plan_replay(paths, symbols, params["hours"], end, settings.scan_interval_s)
+    plan = plan_replay(paths, symbols, float(params["hours"]), end, settings.scan_interval_s)
     inputs = read_inputs(paths, settings, plan)
     async with await Store.open(settings.database_path(paths.root), paths, clock) as store:
         await close_dead_runs(store, "replay")
