@@ -11,8 +11,10 @@ from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import SetKillSwitch, StartScanLoop, StopScanLoop
 from tradingai.engine.core.locks import seen_held
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.settings import load_settings
 from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
+from tradingai.engine.queries.status import read_status
 
 from tests.fakes.homes import new_home
 from tests.fakes.live import promote, sure_artifact
@@ -66,6 +68,8 @@ async def test_begun_stopped_and_remembered(paths):
     finally:
         await engine.close()
     assert not seen_held(paths.locks / "engine")
+    choice = read_status(paths, load_settings(paths.root), RealClock())["scan_loop"]
+    assert (choice["chosen"], choice["interval_s"]) == (True, 1.0)
 
     engine = live(paths.root)
     await engine.start()

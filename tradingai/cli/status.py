@@ -78,6 +78,8 @@ def show_rest(document: dict[str, Any]) -> None:
     write_line(f"Live models: {', '.join(live) or 'none'}")
     engine, kill, limit = document["engine"], document["kill_switch"], document["threshold"]
     write_line(f"Engine: {'running, process ' + str(engine['pid']) if engine['running'] else 'not running'}")
+    if document["scan_loop"]["chosen"]:
+        write_line("Scan loop: a console that opens this home scans, until L stops it")
     write_line(f"Kill switch: {'ON' if kill['on'] else 'off'} ({kill['source']})")
     write_line(f"Threshold: {limit['value']:.2f} ({limit['source']})")
     for problem in document["problems"]:

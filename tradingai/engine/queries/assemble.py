@@ -51,7 +51,7 @@ from tradingai.engine.queries.snapshot import (
     Interest,
     LiveView,
 )
-from tradingai.engine.queries.status import kill_switch, threshold
+from tradingai.engine.queries.status import kill_switch, scan_loop, threshold
 from tradingai.engine.queries.system import SystemReader, resident_bytes
 from tradingai.engine.store.control_rows import ControlRow, control_row
 from tradingai.engine.store.job_rows import SELECT_JOBS, JobRow, job_row
@@ -359,12 +359,10 @@ class SnapshotReader:
         return LedgerView(view.entries, view.problem, self.verified_at)
 
 
-def _loop(controls: Mapping[str, ControlRow] | None) -> LoopView:
+def _loop(controls: dict[str, ControlRow] | None) -> LoopView:
     """What the operator chose; whether it runs is not the store's to say."""
-    row = (controls or {}).get("scan_loop")
-    if row is None:
-        return LoopView()
-    return LoopView(chosen=bool(row.value["on"]), interval_s=row.value["interval_s"])
+    choice = scan_loop(controls)
+    return LoopView(chosen=choice["chosen"], interval_s=choice["interval_s"])
 
 
 def _time(text: str | None) -> datetime | None:

@@ -83,6 +83,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
         "phases": [phase.as_json() for phase in phases(facts)],
         "engine": {**engine_state(paths), **live},
         "models": _models(facts),
+        "scan_loop": scan_loop(controls),
         "kill_switch": kill_switch(settings, controls),
         "threshold": threshold(settings, controls),
         "observation": {"state": "later", "hours": 0.0, "required_hours": settings.observation_hours},
@@ -115,6 +116,19 @@ def threshold(settings: Settings, controls: dict[str, ControlRow] | None) -> dic
     if row is None:
         return {"value": settings.confidence_threshold, "source": "CONFIDENCE_THRESHOLD"}
     return {"value": float(row.value), "source": row.surface, "since": plain(row.set_at), "by": row.sender}
+
+
+def scan_loop(controls: dict[str, ControlRow] | None) -> dict[str, Any]:
+    """Whether an operator chose that consoles of this home scan, and how often (None: SCAN_INTERVAL_S)."""
+    row = (controls or {}).get("scan_loop")
+    if row is None:
+        return {"chosen": False, "interval_s": None}
+    return {
+        "chosen": bool(row.value["on"]),
+        "interval_s": row.value["interval_s"],
+        "since": plain(row.set_at),
+        "by": row.sender,
+    }
 
 
 def _coins(settings: Settings, there: set[str]) -> tuple[str, ...]:
