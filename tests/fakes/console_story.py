@@ -21,7 +21,7 @@ from tradingai.engine.queries.snapshot import (
     PhaseView,
 )
 
-from tests.fakes import console_risk
+from tests.fakes import console_monitor, console_risk
 from tests.fakes.console_home import (
     COINS,
     HEADER,
@@ -108,6 +108,9 @@ def full() -> ConsoleSnapshot:
         evaluations=evaluations(),
         ledger=ledger(),
         events=events(),
+        live=console_monitor.LIVE,
+        loop=console_monitor.LOOP,
+        monitor=console_monitor.scanning(),
         risk=console_risk.active(),
         system=SYSTEM,
     )
@@ -258,6 +261,7 @@ def working() -> ConsoleSnapshot:
             for model in MODELS
         ),
         events=events(),
+        monitor=console_monitor.replayed(),
         risk=console_risk.replayed(),
         system=SYSTEM,
     )
@@ -362,6 +366,8 @@ def failed() -> ConsoleSnapshot:
             ),
         ),
         events=events(failed=True),
+        loop=replace(console_monitor.LOOP, state="elsewhere"),
+        monitor=console_monitor.halted(),
         risk=console_risk.halted(),
     )
 

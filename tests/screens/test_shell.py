@@ -191,7 +191,8 @@ async def test_quit_with_jobs_asks_and_then_closes_the_engine(console: MakeConso
 
 async def test_quit_does_not_ask_for_another_engines_jobs(console: MakeConsole):
     snapshot = STATES["full"]()
-    made = console(replace(snapshot, header=replace(snapshot.header, engine="attached")))
+    header = replace(snapshot.header, engine="attached")
+    made = console(replace(snapshot, header=header, loop=replace(snapshot.loop, state="elsewhere")))
     async with made.app.run_test(size=SIZE) as pilot:
         await pilot.press("q")
         await pilot.pause()

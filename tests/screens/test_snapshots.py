@@ -19,7 +19,9 @@ def test_screen(snap_compare, console: MakeConsole, screen: str, state: str, siz
     assert snap_compare(made.app, terminal_size=SIZES[size])
 
 
-@pytest.mark.parametrize("screen", ["overview", "data", "features", "training", "gates", "models", "log"])
+@pytest.mark.parametrize(
+    "screen", ["overview", "data", "features", "training", "gates", "monitor", "models", "log"]
+)
 def test_wide_and_light(snap_compare, console: MakeConsole, screen: str):
     made = console("full", screen=screen, theme=LIGHT_THEME)
     assert snap_compare(made.app, terminal_size=(160, 48))
@@ -38,6 +40,10 @@ OVERLAYS = {
     "evidence": ("gates", ["enter"]),
     "run": ("training", ["j", "enter"]),
     "fields": ("log", ["enter"]),
+    "threshold": ("monitor", ["t"]),
+    "replay": ("monitor", ["r"]),
+    "decision": ("monitor", ["enter"]),
+    "paused": ("monitor", ["space"]),
 }
 
 
@@ -48,7 +54,7 @@ def test_overlay(snap_compare, console: MakeConsole, name: str):
     assert snap_compare(made.app, press=keys, terminal_size=(80, 24))
 
 
-@pytest.mark.parametrize("screen", ["overview", "data", "training", "gates"])
+@pytest.mark.parametrize("screen", ["overview", "data", "training", "gates", "monitor"])
 def test_without_colour(snap_compare, console: MakeConsole, monkeypatch: pytest.MonkeyPatch, screen: str):
     monkeypatch.setenv("NO_COLOR", "1")
     made = console("full", screen=screen)

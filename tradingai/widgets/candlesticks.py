@@ -55,12 +55,13 @@ def paint_candles(
         picture.text(gutter, row, "┈" * columns, "rule")
     shown = bars[-columns:]
     for index, bar in enumerate(shown):
-        _paint_candle(picture, frame, width - len(shown) + index, bar, solid_down=solid_down)
+        paint_candle(picture, frame, width - len(shown) + index, bar, solid_down=solid_down)
     _paint_times(picture, times, gutter, rows)
     return picture
 
 
-def _paint_candle(picture: Picture, frame: Frame, x: int, bar: OHLC, *, solid_down: bool) -> None:
+def paint_candle(picture: Picture, frame: Frame, x: int, bar: OHLC, *, solid_down: bool) -> None:
+    """One candle in column ``x``, half a cell of resolution; nothing for prices that are none."""
     if not all(math.isfinite(value) for value in bar):
         return
     opened, high, low, close = bar

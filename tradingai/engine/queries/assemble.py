@@ -260,7 +260,9 @@ class SnapshotReader:
             desks = self._around.desks(self._settings)
             self._monitor = MonitorReader(self._paths, desks, self._settings.latency_budget_ms)
         since = self._header(controls).kill_since
-        return self._monitor.read(connection, run, self._clock.now(), coin=interest.coin, kill_since=since)
+        return self._monitor.read(
+            connection, run, self._clock.now(), coin=interest.coin, signal=interest.signal, kill_since=since
+        )
 
     def _risk_view(self, connection: sqlite3.Connection, interest: Interest) -> RiskView | None:
         run = choose_run(connection, interest.run)

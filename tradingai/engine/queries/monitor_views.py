@@ -41,6 +41,10 @@ _STANDING: Final = (
     "SELECT * FROM decisions WHERE run_id = ? AND symbol = ? AND scan_seq > ?"
     " AND reason != 'no_new_candle' ORDER BY scan_seq DESC LIMIT 1"
 )
+_EMITTED: Final = (
+    "SELECT decisions.* FROM signals JOIN decisions USING (run_id, scan_seq, symbol)"
+    " WHERE signals.run_id = ? AND signals.key = ?"
+)
 _INPUTS: Final = (
     "SELECT candles, features_sha256 FROM scan_inputs WHERE run_id = ? AND scan_seq = ? AND symbol = ?"
 )
@@ -88,9 +92,10 @@ class MonitorReader:
         now: datetime,
         *,
         coin: str | None = None,
+        signal: str = "",
         kill_since: datetime | None = None,
     ) -> MonitorView:
-        """The run as it is, with prices of ``coin`` (None: of the first).
+        """The run as it is, with prices of ``coin`` (None: of the first) and the decision of ``signal``.
 
         ``now`` is the machine's time; ``kill_since`` is when the kill switch was turned on, while it is on.
         """
@@ -98,6 +103,9 @@ class MonitorReader:
             self._watch = _RunReader(self._paths, self._code, run)
         with _one_moment(connection):
             view = self._watch.read(connection, run, now, coin, kill_since)
+            decision = self._watch.decision_of(connection, signal) if signal else None
+            replays = connection.execute("SELECT 1 FROM runs WHERE kind = 'replay' LIMIT 1").fetchone()
+        view = replace(view, decision=decision, replays=replays is not None)
         return replace(view, latency=replace(view.latency, budget_ms=self._budget_ms))
 
 
@@ -244,6 +252,12 @@ class _RunReader:
             return None
 
     # -- coins
+
+    def decision_of(self, connection: sqlite3.Connection, signal: str) -> CoinNow | None:
+        """The decision that emitted a signal."""
+        run = self.key[0]
+        row = connection.execute(_EMITTED, (run, signal)).fetchone()
+        return None if row is None else self._coin(connection, run, row)
 
     def _read_coins(
         self, connection: sqlite3.Connection, run: str, last: int, at: datetime

@@ -280,6 +280,10 @@ class MonitorView:
     """ACTIVE, REDUCING or HALTED."""
     guard_since: datetime | None = None
     guard_detail: str = ""
+    decision: CoinNow | None = None
+    """The decision of the signal that was asked for."""
+    replays: bool = False
+    """Whether there is a replay to watch."""
     problem: Problem | None = None
     """Why the run's account or its candles cannot be shown."""
 

@@ -13,15 +13,15 @@ from tradingai.engine.queries.run_snapshot import EMPTY, NEWEST_REPLAY, RunState
 from tradingai.engine.store.stamps import unstamp
 
 _RUNS: Final = (
-    "SELECT run_id, kind, started_at, ended_at, state, request, result"
-    " FROM runs LEFT JOIN run_results USING (run_id)"
+    "SELECT runs.run_id, kind, started_at, ended_at, state, request, first_at, last_at, speed"
+    " FROM runs LEFT JOIN run_results USING (run_id) LEFT JOIN replay_runs USING (run_id)"
 )
 _LIVE: Final = (
     f"{_RUNS} JOIN live_runs USING (run_id)"
     " WHERE kind = 'live' ORDER BY ended_at IS NOT NULL, started_at DESC LIMIT 1"
 )
 _REPLAY: Final = f"{_RUNS} WHERE kind = 'replay' ORDER BY started_at DESC LIMIT 1"
-_BY_ID: Final = f"{_RUNS} WHERE run_id = ? AND kind IN ('live', 'replay', 'drill')"
+_BY_ID: Final = f"{_RUNS} WHERE runs.run_id = ? AND kind IN ('live', 'replay', 'drill')"
 _FIRST: Final = "SELECT at FROM scans WHERE run_id = ? ORDER BY seq LIMIT 1"
 _NEWEST: Final = "SELECT seq, at FROM scans WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
 _MODELS: Final = (
@@ -58,8 +58,9 @@ def _watched(connection: sqlite3.Connection, row: sqlite3.Row) -> WatchedRun:
         started_at=parse_iso(row["started_at"]),
         now=None if newest is None else unstamp(newest["at"]),
         scans=0 if newest is None else int(newest["seq"]),
-        first_at=None if first is None else unstamp(first["at"]),
-        last_at=_time(request, "end"),
+        first_at=unstamp(row["first_at"]) or (None if first is None else unstamp(first["at"])),
+        last_at=unstamp(row["last_at"]) or _time(request, "end"),
+        speed=row["speed"],
         models=_models(connection, run),
         candles=request.get("candles", EMPTY),
     )

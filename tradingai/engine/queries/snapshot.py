@@ -45,6 +45,8 @@ class Interest:
 
     Empty: the live one, or the newest replay where none ever was.
     """
+    signal: str = ""
+    """Key of the signal whose decision the Monitor shows in full."""
 
 
 @dataclass(frozen=True, slots=True)
