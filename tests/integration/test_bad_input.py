@@ -55,6 +55,7 @@ def check_error(done, code, *words, status=FAILED):
 
 def check_spoken(done, *words):
     """The same for a person: the error once, with its remedy in the next line."""
+    assert all(done.err.count(word) == 1 for word in words), done.err
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     for word in words:
@@ -137,6 +138,7 @@ def test_a_bad_file_is_refused_and_the_candles_stay(imported, tmp_path, spoil, w
     assert contents(imported) == before
     if spoil is with_text_in_a_price:
         check_spoken(tradingai(imported, *arguments), *words)
+        assert contents(imported) == before
 
 
 def test_an_empty_file_is_refused_and_the_candles_stay(imported, tmp_path):

@@ -238,6 +238,22 @@ def test_fetched_candles_are_not_lost_to_an_import(paths):
     assert load(paths, FIXTURE, replace=True)[0].provider == "file"
 
 
+def test_a_file_of_other_minutes_does_not_push_out_what_an_earlier_one_brought(paths, tmp_path):
+    raw = random_candles(1000, start_minute=28_000_000)
+    first, _ = load(paths, parquet(tmp_path, raw[:600]))
+    for name, part in (("later", raw[600:]), ("overlapping", raw[300:]), ("within", raw[1:599])):
+        file = parquet(tmp_path, part, f"{name}.parquet")
+        with pytest.raises(
+            UsageError, match="holds 600 candles from 2023-03-28 10:40 to 2023-03-28 20:39"
+        ) as no:
+            load(paths, file)
+        assert f"{file}, from " in no.value.message
+        assert "--replace" in no.value.remedy
+        assert read_dataset_manifest(paths, "BTC-USD") == first
+    assert load(paths, parquet(tmp_path, raw, "longer.parquet"))[0].rows == 1000
+    assert load(paths, parquet(tmp_path, raw[600:], "later.parquet"), replace=True)[0].rows == 400
+
+
 def test_faults_of_a_file_are_counted_and_flagged(paths, tmp_path):
     raw = random_candles(1000, start_minute=28_000_000)
     raw.high[100] = raw.low[100] * 0.9
@@ -284,7 +300,9 @@ def test_a_file_that_is_forty_percent_empty_is_refused_and_nothing_is_touched(pa
     with pytest.raises(DataError, match=r"40\.0% of its 1,000 minutes are missing, or flat without volume"):
         load(paths, file)
     assert read_dataset_manifest(paths, "BTC-USD") == before
-    assert load(paths, file, max_empty_share=0.5)[0].quality["share_empty"] == pytest.approx(0.4)
+    assert load(paths, file, max_empty_share=0.5, replace=True)[0].quality["share_empty"] == pytest.approx(
+        0.4
+    )
 
 
 def test_mistaken_columns_are_refused(paths, tmp_path):

@@ -255,10 +255,14 @@ def test_missing_columns_are_named(tmp_path, header, message):
         (HEADER.encode() + b"\n", "has column names and no rows"),
         ((HEADER + "\n" + lines()[0] + "\n").encode(), "holds 1 row, a dataset needs at least 60"),
         ((HEADER + "\n" + "\n".join(lines(59)) + "\n").encode(), "holds 59 rows"),
-        ((HEADER + "\n" + lines()[0] + ",7,8\n").encode(), "cannot be read as CSV"),
+        ((HEADER + "\n" + lines()[0] + ",7,8\n").encode(), "line 2 has 8 cells for 6 columns"),
+        (("\n".join(["# a note", HEADER, "", *lines(), lines()[0] + ",9"])).encode(), "line 84 has 7 cells"),
+        (b"\x1b[31m\x00\xff\x8f,b\n1,2\n", "is not text in UTF-8"),
+        ((HEADER + "\n" + lines()[0] + "\n").encode("utf-16"), "is not text in UTF-8"),
+        (b"open,\x1b[31mclose\n1,2\n", "there are open, '\\x1b[31mclose'"),
     ],
 )
-def test_files_with_too_little_in_them(tmp_path, content, message):
+def test_files_that_are_no_table_of_candles(tmp_path, content, message):
     path = tmp_path / "prices.csv"
     path.write_bytes(content)
     assert message in refused(path).message

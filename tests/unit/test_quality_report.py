@@ -167,7 +167,7 @@ def home(tmp_path_factory):
 def test_the_report_reads_from_the_top(home):
     done = tradingai(home, "data", "quality", "BTC")
     lines = done.out.splitlines()
-    assert lines[0].startswith("BTC-USD: of 4,320 minutes 40 filled (0.93 %), 1 rows dropped; ")
+    assert lines[0].startswith("BTC-USD: of 4,320 minutes 40 filled (0.93 %), 1 row dropped; ")
     assert "Real candles, provider file, file prices.csv" in lines[1]
     assert "4,281 rows in − 1 dropped + 40 filled = 4,320 minutes out" in lines
     gaps = lines[lines.index("Gaps") + 3 :]

@@ -85,7 +85,10 @@ def import_file(
     assume_utc: Annotated[
         bool, typer.Option("--assume-utc", help="Times without a zone are UTC; refused otherwise.")
     ] = False,
-    replace: ReplaceOption = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Allow fetched candles, or a longer range, to be replaced by FILE's."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Read candles from a CSV or Parquet file, clean them and keep a quality report."""

@@ -43,7 +43,7 @@ def show_quality(call: Invocation, symbol: str, *, flags: bool, as_json: bool) -
     if flags:
         show_flags(spans)
     elif len(found.ts):
-        write_line(f"{count(len(found.ts))} bars carry a flag: --flags lists them.")
+        write_line(f"{_flagged(len(found.ts))}: --flags lists them.")
     return 0
 
 
@@ -74,7 +74,7 @@ def headline(symbol: str, report: QualityReport) -> str:
         for number, words in (
             (report.filled, f"filled ({percent(report.share_filled, 2)})"),
             (repaired, "repaired"),
-            (dropped, "rows dropped"),
+            (dropped, f"{_plural(dropped, 'row')} dropped"),
             (report.out_of_order, "put in order"),
         )
         if number
@@ -85,6 +85,14 @@ def headline(symbol: str, report: QualityReport) -> str:
     notable = report.outliers + report.stale_bars + report.zero_volume
     flagged = f"; {count(notable)} findings flagged and left alone" if notable else ""
     return f"{symbol}: {what}{flagged}."
+
+
+def _flagged(bars: int) -> str:
+    return "1 bar carries a flag" if bars == 1 else f"{count(bars)} bars carry a flag"
+
+
+def _plural(number: int, word: str) -> str:
+    return word if number == 1 else f"{word}s"
 
 
 def origin(manifest: DatasetManifest) -> str:
@@ -106,9 +114,17 @@ def rule_rows(report: QualityReport) -> list[tuple[str, str, str]]:
         ("unusable rows at the start", report.leading_dropped, "dropped: there is nothing to fill with"),
         ("impossible volumes", report.volume_repaired, "set to 0"),
         ("high or low inside open and close", report.ohlc_repaired, "widened"),
-        ("minutes missing", report.filled, f"filled flat, no volume, in {count(report.gaps)} gaps"),
+        (
+            "minutes missing",
+            report.filled,
+            f"filled flat, no volume, in {count(report.gaps)} {_plural(report.gaps, 'gap')}",
+        ),
         ("outliers", report.outliers, "flagged, left alone"),
-        ("stale bars", report.stale_bars, f"flagged, left alone, in {count(report.stale_runs)} runs"),
+        (
+            "stale bars",
+            report.stale_bars,
+            f"flagged, left alone, in {count(report.stale_runs)} {_plural(report.stale_runs, 'run')}",
+        ),
         ("bars without volume", report.zero_volume, "flagged, left alone"),
         ("empty bars", report.empty, f"{percent(report.share_empty, 2)}: filled, or flat without volume"),
     )

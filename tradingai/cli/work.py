@@ -47,6 +47,8 @@ class Work:
         self._workers: dict[str, int] = {}
         """Process of each running job."""
         self._stopping: asyncio.Task[None] | None = None
+        self._alone = False
+        """Whether one job runs, whose error is said when the command ends with it."""
 
     @property
     def settings(self) -> Settings:
@@ -59,6 +61,7 @@ class Work:
 
     async def run(self, commands: Sequence[JobCommand]) -> list[JobResult]:
         """Carry out jobs and show them; raises the first one's error when all have ended."""
+        self._alone = len(commands) == 1
         return await self.engine.run_all(commands, self.hear)
 
     def hear(self, update: JobUpdate) -> None:
@@ -72,7 +75,7 @@ class Work:
             self.view.progressed(key, update.progress)
         end = how_it_ended(update.event)
         if end and self._workers.pop(key, None) is not None:
-            self.view.ended(key, end)
+            self.view.ended(key, "failed" if self._alone and isinstance(update.event, JobFailed) else end)
         note = worth_a_line(update.event)
         if note:
             self.view.note(note)

@@ -25,10 +25,7 @@ KINDS: Final[tuple[Kind, ...]] = ("evaluated", "promoted", "rolled_back")
 LEDGER_SCHEMA: Final = 1
 GENESIS: Final = "0" * 64
 """The hash before the first entry."""
-REMEDY: Final = (
-    "Nothing was changed. Restore the registry from a backup (`tradingai restore FILE`); "
-    "`tradingai models verify` shows what is intact."
-)
+REMEDY: Final = "Nothing was changed. Restore the registry from a backup: `tradingai restore FILE`."
 
 
 @dataclass(frozen=True, slots=True)

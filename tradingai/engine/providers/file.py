@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 from dataclasses import dataclass
@@ -117,13 +118,19 @@ def _read_csv(path: Path, base: str) -> tuple[pl.DataFrame, dict[str, str], Labe
     columns = find_columns(header, base, str(path))
     schema = {f"column {index}": pl.String() for index in range(len(header))}
     wanted = [pl.col(f"column {header.index(own)}").alias(name) for name, own in columns.items()]
-    frame = (
-        pl.scan_csv(path, separator=separator, has_header=False, skip_lines=above, schema=schema, glob=False)
-        .select(wanted)
-        .with_row_index("line", offset=above + 1)
-        .filter(~pl.all_horizontal(pl.col(name).is_null() for name in columns))
-        .collect()
-    )
+    try:
+        frame = (
+            pl.scan_csv(
+                path, separator=separator, has_header=False, skip_lines=above, schema=schema, glob=False
+            )
+            .select(wanted)
+            .with_row_index("line", offset=above + 1)
+            .filter(~pl.all_horizontal(pl.col(name).is_null() for name in columns))
+            .collect()
+        )
+    except pl.exceptions.PolarsError:
+        _check_cells(path, above, header, separator)
+        raise
     _check_not_empty(frame, path)
     lines = frame["line"]
     return frame.drop("line"), columns, lambda row: f"{path} line {lines[row]}"
@@ -134,7 +141,7 @@ def _csv_header(path: Path) -> tuple[int, list[str], str]:
     opener = gzip.open if path.name.lower().endswith(".gz") else Path.open
     with opener(path, "rb") as stream:
         head = stream.read(_HEAD_BYTES)
-    lines = head.decode("utf-8-sig", errors="replace").splitlines()
+    lines = _text(head, path).splitlines()
     top = next(
         (number for number, line in enumerate(lines) if line.strip() and not line.startswith(_NOT_A_HEADER)),
         None,
@@ -145,6 +152,30 @@ def _csv_header(path: Path) -> tuple[int, list[str], str]:
     header = [name.strip() for name in next(csv.reader([lines[top]], delimiter=separator))]
     blank = next((count for count, line in enumerate(lines[top + 1 :]) if line.strip()), 0)
     return top + 1 + blank, header, separator
+
+
+def _text(head: bytes, path: Path) -> str:
+    """The first bytes of a file as text. Raises DataError for what is none, so that none of it is printed."""
+    try:
+        if b"\0" not in head:
+            # A character that the end of ``head`` cuts in two is waited for, not an error.
+            return codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        pass
+    raise DataError(f"{path} is not text in UTF-8", remedy="Export it again, as CSV in UTF-8, or as Parquet.")
+
+
+def _check_cells(path: Path, above: int, header: list[str], separator: str) -> None:
+    """Raise DataError naming the first line with more cells than there are column names, if there is one."""
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as stream:
+        reader = csv.reader(stream, delimiter=separator)
+        for cells in reader:
+            if reader.line_num > above and len(cells) > len(header):
+                raise DataError(
+                    f"{path} line {reader.line_num} has {len(cells)} cells for {len(header)} columns",
+                    remedy="Correct that line; decimals take a point, thousands nothing.",
+                )
 
 
 def _check_not_empty(frame: pl.DataFrame, path: Path) -> None:

@@ -61,7 +61,9 @@ def _normal(name: str) -> str:
 
 
 def _missing(missing: list[str], header: Sequence[str], where: str) -> DataError:
-    shown = ", ".join(header[:12]) + (", …" if len(header) > 12 else "")
+    shown = ", ".join(name if name.isprintable() else repr(name) for name in header[:12]) + (
+        ", …" if len(header) > 12 else ""
+    )
     if header and all(_is_number(name) for name in header):
         return DataError(
             f"{where}: the first line holds numbers, not column names ({shown})",

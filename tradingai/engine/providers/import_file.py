@@ -14,7 +14,12 @@ from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.providers.cleaning import CLEANING_VERSION, Cleaned, clean
 from tradingai.engine.providers.file import RawFile, read_candle_file
-from tradingai.engine.providers.storing import refuse_to_lose, store_cleaned, stored_already
+from tradingai.engine.providers.storing import (
+    refuse_to_lose,
+    refuse_to_shorten,
+    store_cleaned,
+    stored_already,
+)
 from tradingai.engine.store.candle_files import DatasetIdentity, values_sha256
 from tradingai.engine.store.manifests import DatasetManifest
 from tradingai.engine.store.oracle_files import delete_oracle
@@ -41,7 +46,8 @@ def import_dataset(
     Nothing stored is touched before the file was read and cleaned whole. Importing the same rows again
     does nothing. Raises DataError for a file that cannot be trusted (see :func:`read_candle_file`), also
     when more than ``max_empty_share`` of the minutes between its first and last row hold nothing, and
-    UsageError when candles fetched from an exchange would be lost and ``replace`` is not given.
+    UsageError when candles fetched from an exchange, or imported ones of minutes that this file does not
+    cover, would be lost and ``replace`` is not given.
     """
     clock = clock or RealClock()
     started = clock.monotonic()
@@ -53,9 +59,9 @@ def import_dataset(
     if stored is not None:
         return stored
     reporter.safe_point()
-    manifest = store_cleaned(
-        paths, symbol, _clean(raw, file, max_empty_share), identity, reporter, clock, started
-    )
+    cleaned = _clean(raw, file, max_empty_share)
+    refuse_to_shorten(paths, symbol, cleaned.candles, file, replace=replace)
+    manifest = store_cleaned(paths, symbol, cleaned, identity, reporter, clock, started)
     delete_oracle(paths, symbol)
     return manifest
 

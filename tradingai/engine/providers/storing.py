@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
+from tradingai.engine.core.candles import Candles, us_to_datetime
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import ArtifactError, MissingError, UsageError
 from tradingai.engine.core.events import CandlesStored, StateRepaired
@@ -32,6 +35,30 @@ def refuse_to_lose(paths: HomePaths, symbol: str, provider: str, *, replace: boo
             f"({there.start:%Y-%m-%d} to {there.end:%Y-%m-%d}); provider {provider} would overwrite them",
             remedy="Use another symbol or another --home, or give --replace to overwrite them.",
         )
+
+
+def refuse_to_shorten(paths: HomePaths, symbol: str, new: Candles, file: Path, *, replace: bool) -> None:
+    """Raise UsageError when ``new`` candles, of ``file``, would overwrite imported ones outside their range.
+
+    One file makes a dataset: importing a longer export of the same candles is an update, importing the
+    next month would lose the first. ``replace`` is the operator's consent.
+    """
+    try:
+        there = read_dataset_manifest(paths, symbol)
+    except (MissingError, ArtifactError):
+        return
+    start, end = us_to_datetime(int(new.ts[0])), us_to_datetime(int(new.ts[-1]))
+    if there.synthetic or replace or (start <= there.start and there.end <= end):
+        return
+    raise UsageError(
+        f"{symbol} holds {there.rows:,} candles from {_minute(there.start)} to {_minute(there.end)}; {file}, "
+        f"from {_minute(start)} to {_minute(end)}, would overwrite them and does not cover them",
+        remedy="Put all candles into one file and import that, or give --replace to keep only this file's.",
+    )
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def stored_already(
