@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tradingai.engine.evaluation.intervals import attempt_alpha
+
 BEGIN: Final = "<!-- evidence:begin -->"
 END: Final = "<!-- evidence:end -->"
 CLOCK_LIMIT: Final = 0.53
 COMMAND: Final = "make evidence-markets"
+
+READING: Final = (
+    "LSTM, oracle and momentum: mean over the models (lowest … highest), on the test range. The required "
+    "bands are whole per cent, and compared as such: 78.1 is 78."
+)
+SAME: Final = 1e-6
+"""Numbers of a repeated run may differ by this much: sums end in other last bits on another processor."""
 
 Coin = dict[str, Any]
 
@@ -85,12 +95,16 @@ def misses(found: dict[str, Any]) -> list[str]:
         for coin in item["coins"]
         if (faults := DEMANDS[item["market"]].faults(coin))
     ]
-    clock = [
+    return wrong + clock_misses(found)
+
+
+def clock_misses(found: dict[str, Any]) -> list[str]:
+    """Where the clock alone tells more than it may."""
+    return [
         f"the clock alone ({name}) on {where}: {value:.1%}"
         for where, name, value in _clock_values(found)
         if value > CLOCK_LIMIT
     ]
-    return wrong + clock
 
 
 def _clock_values(found: dict[str, Any]) -> list[tuple[str, str, float]]:
@@ -109,6 +123,90 @@ def _clock_values(found: dict[str, Any]) -> list[tuple[str, str, float]]:
     return quick + full
 
 
+def outside(found: dict[str, Any]) -> list[str]:
+    """Every model that is not as required: what is wrong, and how far out it is among its market's models."""
+    told = []
+    for item in found["quick"]:
+        market = _coins(found, item["market"])
+        for coin in item["coins"]:
+            faults = DEMANDS[item["market"]].faults(coin)
+            if faults:
+                where = f"`{item['market']}` seed {item['seed']} {coin['symbol']}: {', '.join(faults)}."
+                told.append(
+                    " ".join([where, *_oracle_far(coin, market, faults), *_edge(coin, market, faults)])
+                )
+    return told
+
+
+def _coins(found: dict[str, Any], market: str) -> list[Coin]:
+    return [coin for item in found["quick"] if item["market"] == market for coin in item["coins"]]
+
+
+def _oracle_far(coin: Coin, market: Sequence[Coin], faults: Sequence[str]) -> list[str]:
+    """Where an oracle outside its band stands among the others."""
+    oracles = [other["oracle"] for other in market]
+    if len(oracles) < 3 or not any(fault.startswith("oracle") for fault in faults):
+        return []
+    mean, deviation = statistics.mean(oracles), statistics.stdev(oracles)
+    words = (
+        f"The {len(oracles)} oracles have a mean of {100 * mean:.1f} % and a standard deviation of "
+        f"{100 * deviation:.1f}; this one is {(coin['oracle'] - mean) / deviation:+.1f} deviations from it: "
+        "chance, from one seed's 18 test days to another's."
+    )
+    return [words]
+
+
+def _edge(coin: Coin, market: Sequence[Coin], faults: Sequence[str]) -> list[str]:
+    """By how much a model was significant that should not have been, and how often chance does that."""
+    if "significance did not refuse" not in faults:
+        return []
+    name, (lo, hi) = min(coin["differences"].items(), key=lambda pair: pair[1][0])
+    alpha = attempt_alpha(1)
+    chance = 1.0 - (1.0 - alpha / 2.0) ** len(market)
+    others = ", ".join(coin["refused_by"])
+    words = (
+        f"The paired interval against {name} is {100 * lo:+.2f} to {100 * hi:+.2f} points, at α {alpha:.4f}: "
+        f"of {len(market)} independent models without an edge at least one is above zero with a chance of "
+        f"{chance:.0%}."
+    )
+    return [words, f"It was refused all the same, by {others}." if others else "No other gate refused it."]
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Every number and verdict of a run's models that is not the same in its repetition."""
+    return [
+        f"{old['symbol']} {name}: {new.get(name)!r} instead of {value!r}"
+        for old, new in zip(before["coins"], after["coins"], strict=True)
+        for name, value in old.items()
+        if name != "artifact_sha256" and not _same(value, new.get(name))
+    ]
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before.keys() == after.keys() and all(_same(before[key], after[key]) for key in before)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_same, before, after))
+    if isinstance(before, float) and isinstance(after, int | float):
+        return abs(before - after) <= SAME
+    return bool(before == after)
+
+
+def repeated(found: dict[str, Any]) -> str:
+    """What came out when part of the evidence was run again; empty when it was not."""
+    runs = found.get("repeated", [])
+    if not runs:
+        return ""
+    named = ", ".join(f"`{item['market']}` seed {item['seed']}" for item in runs)
+    codes = ", ".join(f"`{code}`" for code in sorted({item["code"] for item in runs}))
+    models = sum(item["models"] for item in runs)
+    told = f"Run again with deciding code {codes}: {named}, {models} models. "
+    wrong = [f"- {item['market']} {item['seed']} {line}" for item in runs for line in item["differences"]]
+    if wrong:
+        return told + "Not the same:\n\n" + "\n".join(wrong)
+    return f"{told}Every number came out the same to {SAME:g}, and every gate's verdict."
+
+
 def as_required(found: dict[str, Any]) -> bool:
     """Whether every run is there and every row behaves."""
     return len(found["quick"]) == found["wanted"] and not misses(found)
@@ -118,7 +216,7 @@ def verdict_table(found: dict[str, Any]) -> str:
     """One line a market."""
     rows = [("market", "required", "models", "LSTM", "oracle", "momentum", "promoted", "as required")]
     for market, demand in DEMANDS.items():
-        coins = [coin for item in found["quick"] if item["market"] == market for coin in item["coins"]]
+        coins = _coins(found, market)
         if coins:
             good = sum(not demand.faults(coin) for coin in coins)
             promoted = sum(coin["promotion"] == "promoted" for coin in coins)
@@ -174,17 +272,22 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def section(found: dict[str, Any]) -> str:
     """Everything between the markers."""
-    wrong = misses(found)
-    told = "\n".join(f"- {line}" for line in wrong) or "None."
+    models = sum(len(item["coins"]) for item in found["quick"])
+    wrong = [*outside(found), *clock_misses(found)]
+    told = "None."
+    if wrong:
+        listed = "\n".join(f"- {line}" for line in wrong)
+        told = f"{len(wrong)} of {models}; they stay as they came, no seed was exchanged.\n\n{listed}"
     codes = ", ".join(f"`{code}`" for code in found["codes"])
     measured = f"{len(found['quick'])} of {found['wanted']} runs"
     limit = f"Test range of 321 days, where chance is under one point; at most {CLOCK_LIMIT:.0%} is required."
     slots = [coin["clock"]["slots"] for item in found["quick"] for coin in item["coins"]]
     parts = [
         f"Made by `{COMMAND}`: {measured}; deciding code {codes}.",
+        *filter(None, [repeated(found)]),
         verdict_table(found),
-        "LSTM, oracle and momentum: mean over the models (lowest … highest), on the test range.",
-        "Rows that do not behave:\n\n" + told,
+        READING,
+        "### Models outside what is required\n\n" + told,
         "### Every model\n\nPer cent. The clock is the harmonics model on the same test bars.",
         full_table(found),
         f"### The clock alone, `cycles`, full range\n\n{limit}",

@@ -114,6 +114,8 @@ def test_features_check_fails_when_a_stored_value_is_wrong(week_home, tmp_path):
         (["train", "lstm", "--coin", "BTC", "--epochs", "0"], ["--epochs", "0"]),
         (["evaluate", "gpt"], ["gpt", "lstm_BTC-USD"]),
         (["evaluate", "missing.pt"], ["missing.pt"]),
+        (["evaluate", "lstm_BTC-USD", "--min-accuracy", "nan"], ["--min-accuracy is nan", "0.68 means 68 %"]),
+        (["evaluate", "lstm_BTC-USD", "--max-calibration-error", "5"], ["--max-calibration-error is 5.0"]),
         (["models", "history", "--at", "noon"], ["--at", "noon"]),
         (["sing"], ["sing", "--help"]),
         (["data", "sing"], ["sing", "data --help"]),

@@ -178,6 +178,7 @@ def test_looser_thresholds_are_exploratory_and_cannot_be_promoted(golden_copy):
     assert (loose.status, loose.document["exploratory"]) == (0, True)
     text = tradingai(golden_copy, "evaluate", "lstm_BTC-USD", "--min-accuracy", "0.5")
     assert "EXPLORATORY" in text.out
+    assert "evaluated, passed (EXPLORATORY)" in tradingai(golden_copy, "models", "history").out
 
 
 def test_rollback_needs_something_to_go_back_to(golden_copy):

@@ -1,5 +1,6 @@
 """The evidence tables accuse what does not behave, and the clock model learns what there is to learn."""
 
+import json
 import sys
 
 import numpy as np
@@ -74,6 +75,56 @@ def test_a_row_that_does_not_is_named(market, changes, words):
     assert not tables.as_required(found(market, **changes))
 
 
+def many(market, coins):
+    return {
+        "codes": ["abc"],
+        "wanted": len(coins),
+        "quick": [{"market": market, "seed": seed, "coins": [made]} for seed, made in enumerate(coins, 1)],
+        "clock_full_range": [],
+    }
+
+
+def test_an_oracle_outside_its_band_is_shown_beside_the_others():
+    told = many("cycles", [coin("cycles", oracle=value) for value in (0.79, 0.80, 0.79, 0.82)])
+    (line,) = tables.outside(told)
+    assert line.startswith(
+        "`cycles` seed 4 BTC-USD: oracle 82.0%. The 4 oracles have a mean of 80.0 % and a "
+    )
+    assert "standard deviation of 1.4; this one is +1.4 deviations from it: chance" in line
+    assert "1 of 4; they stay as they came" in tables.section(told)
+    assert line in tables.section(told)
+
+
+def test_a_model_that_should_not_be_significant_is_shown_with_its_interval():
+    differences = {"majority": [0.03, 0.09], "momentum": [0.0002, 0.0153]}
+    made = coin("weak", refused_by=["accuracy", "sample"], differences=differences)
+    (line,) = tables.outside(many("weak", [coin("weak")] * 14 + [made]))
+    assert "seed 15 BTC-USD: significance did not refuse." in line
+    assert "against momentum is +0.02 to +1.53 points, at α 0.0304" in line
+    assert "of 15 independent models without an edge at least one is above zero with a chance of 21%" in line
+    assert line.endswith("It was refused all the same, by accuracy, sample.")
+
+
+def test_a_repetition_is_compared_number_by_number():
+    run = {"coins": [coin("cycles", artifact_sha256="1", tier_mae=0.0223)]}
+    same = {"coins": [coin("cycles", artifact_sha256="2", tier_mae=0.0223 + 1e-8)]}
+    assert tables.differences(run, same) == []
+    other = {
+        "coins": [coin("cycles", artifact_sha256="1", tier_mae=0.0223, accuracy=0.77, accuracy_ci=[0.7, 0.8])]
+    }
+    assert tables.differences(run, other) == [
+        "BTC-USD accuracy_ci: [0.7, 0.8] instead of [0.75, 0.77]",
+        "BTC-USD accuracy: 0.77 instead of 0.76",
+    ]
+    again = {"market": "cycles", "seed": 1, "code": "def", "models": 1, "differences": []}
+    told = {**found(), "repeated": [again]}
+    assert "code `def`: `cycles` seed 1, 1 models. Every number came out the same to 1e-06" in tables.section(
+        told
+    )
+    told["repeated"] = [{**again, "differences": ["BTC-USD accuracy: 0.77 instead of 0.76"]}]
+    assert "Not the same:\n\n- cycles 1 BTC-USD accuracy: 0.77 instead of 0.76" in tables.section(told)
+
+
 def test_missing_runs_are_not_as_required():
     assert not tables.as_required({**found(), "wanted": 2})
 
@@ -96,6 +147,7 @@ def test_the_document_has_the_markers_and_the_command():
     text = (ROOT / "docs" / "evidence.md").read_text()
     assert text.index(tables.BEGIN) < text.index(tables.END)
     assert tables.COMMAND in text
+    assert tables.section(json.loads((ROOT / "docs" / "evidence.json").read_text())) in text
 
 
 def test_the_clock_model_finds_what_the_clock_tells_and_nothing_else():

@@ -58,6 +58,7 @@ def evaluate(
                 remedy="Leave out --min-accuracy and --max-calibration-error, or evaluate without folds.",
             )
         return evaluate_folds(writing(ctx), name, *folds, as_json=as_json)
+    check_thresholds(min_accuracy, max_calibration_error)
 
     async def body(current: Work) -> dict[str, Any]:
         command = Evaluate(
@@ -76,3 +77,13 @@ def evaluate(
         if report.promotable:
             write_line(f"Next: `tradingai models promote {report.model} --version {report.version}`")
     return 0 if report.passed else GateRefusedError.exit_status
+
+
+def check_thresholds(min_accuracy: float | None, max_calibration_error: float | None) -> None:
+    """Raise UsageError for a given value that is no fraction: in a job's JSON NaN would be no value at all."""
+    from tradingai.engine.gates import MAX_CALIBRATION_ERROR, MIN_ACCURACY, Thresholds
+
+    Thresholds(
+        MIN_ACCURACY if min_accuracy is None else min_accuracy,
+        MAX_CALIBRATION_ERROR if max_calibration_error is None else max_calibration_error,
+    )

@@ -261,6 +261,7 @@ def history_row(entry: LedgerEntry) -> tuple[str, ...]:
     what = entry.kind.replace("_", " ")
     if entry.kind == "evaluated":
         what += ", passed" if entry.details["passed"] else ", refused"
+        what += " (EXPLORATORY)" if entry.details["exploratory"] else ""
     return (str(entry.seq), moment(entry.at), what, entry.model, entry.version, entry.who, entry.why or "–")
 
 
