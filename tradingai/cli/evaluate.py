@@ -80,7 +80,7 @@ def evaluate(
 
 
 def check_thresholds(min_accuracy: float | None, max_calibration_error: float | None) -> None:
-    """Raise UsageError for a given value that is no fraction: in a job's JSON NaN would be no value at all."""
+    """Raise UsageError for a given value that is no fraction: a job's JSON would make NaN no value at all."""
     from tradingai.engine.gates import MAX_CALIBRATION_ERROR, MIN_ACCURACY, Thresholds
 
     Thresholds(
