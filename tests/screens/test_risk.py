@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tradingai.engine.core.candles import datetime_to_us
-from tradingai.engine.core.commands import ResetAccount
+from tradingai.engine.core.commands import Drill, ResetAccount
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.decision.state import DeskState
 from tradingai.engine.queries.model_snapshot import Problem
@@ -237,6 +237,44 @@ async def test_a_reason_under_ten_characters_sends_nothing(console: MakeConsole)
 
 async def test_u_does_nothing_while_the_account_is_active(console: MakeConsole):
     assert await sent(console("full", screen="risk"), "u", *"aaaaaaaaaaaa", "enter") == []
+
+
+async def test_d_says_what_a_drill_is_and_sends_it(console: MakeConsole):
+    made = console("full", screen="risk")
+    async with made.app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("d")
+        await pilot.pause()
+        said = " ".join(made.app.screen.texts)
+        assert made.engine.sent == []
+        await pilot.press("enter")
+        await pilot.pause()
+    assert "the live account is not touched" in said
+    assert "The newest, Tue 09:12Z: the guard held; 0 of 96 signals emitted" in said
+    (command,) = made.engine.sent
+    assert isinstance(command, Drill)
+
+
+def test_a_drill_needs_models_and_candles_and_runs_once():
+    def offered(**changes: object) -> bool:
+        page = RiskScreen.view(None, replace(full(), **changes), Selection(), NARROW)
+        return "drill" in {key.action for key in page.keys}
+
+    running = replace(full().jobs[0], kind="drill", target="candles")
+    assert offered()
+    assert not offered(datasets=())
+    assert not offered(evaluations=())
+    assert not offered(jobs=(running,))
+    text = text_of(RiskScreen.view(None, replace(full(), jobs=(running,)), Selection(), WIDE))
+    assert "Guard drill" in text
+    assert "58 %" in text
+
+
+def test_a_guard_that_did_not_hold_is_told_in_orange():
+    drill = {**console_risk.DRILL, "held": False, "failures": ["3 signals were emitted after the loss"]}
+    page = shown(replace(console_risk.active(), drill=drill), WIDE)
+    assert "✗ did not hold" in text_of(page)
+    assert "3 signals were emitted after the" in text_of(page)
 
 
 async def test_an_onlooker_is_not_offered_what_would_be_refused(console: MakeConsole):

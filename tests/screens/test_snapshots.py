@@ -20,7 +20,7 @@ def test_screen(snap_compare, console: MakeConsole, screen: str, state: str, siz
 
 
 @pytest.mark.parametrize(
-    "screen", ["overview", "data", "features", "training", "gates", "monitor", "models", "log"]
+    "screen", ["overview", "data", "features", "training", "gates", "monitor", "risk", "models", "log"]
 )
 def test_wide_and_light(snap_compare, console: MakeConsole, screen: str):
     made = console("full", screen=screen, theme=LIGHT_THEME)
@@ -44,6 +44,8 @@ OVERLAYS = {
     "replay": ("monitor", ["r"]),
     "decision": ("monitor", ["enter"]),
     "paused": ("monitor", ["space"]),
+    "drill": ("risk", ["d"]),
+    "trade": ("risk", ["tab", "enter"]),
 }
 
 
@@ -54,7 +56,12 @@ def test_overlay(snap_compare, console: MakeConsole, name: str):
     assert snap_compare(made.app, press=keys, terminal_size=(80, 24))
 
 
-@pytest.mark.parametrize("screen", ["overview", "data", "training", "gates", "monitor"])
+def test_leave_halted(snap_compare, console: MakeConsole):
+    made = console("failed", screen="risk")
+    assert snap_compare(made.app, press=["u", *"the_feed"], terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("screen", ["overview", "data", "training", "gates", "monitor", "risk"])
 def test_without_colour(snap_compare, console: MakeConsole, monkeypatch: pytest.MonkeyPatch, screen: str):
     monkeypatch.setenv("NO_COLOR", "1")
     made = console("full", screen=screen)

@@ -12,6 +12,7 @@ from tradingai.engine.core.commands import (
     Command,
     JobCommand,
     Promote,
+    ResetAccount,
     ResumeJob,
     Rollback,
     StartScanLoop,
@@ -25,6 +26,7 @@ _WORK: Final = {
     "BuildFeatures": "Building features",
     "StartTraining": "Training",
     "Evaluate": "Evaluating",
+    "Drill": "Drilling the guard",
 }
 
 
@@ -55,7 +57,8 @@ def outcome(command: Command, result: Mapping[str, Any]) -> str:
     if isinstance(command, JobCommand):
         payload = command.payload()
         what = _WORK.get(type(command).__name__, type(command).__name__)
-        return f"{what} of {payload.get('symbol') or payload.get('model')}."
+        target = payload.get("symbol") or payload.get("model")
+        return f"{what} of {target}." if target else f"{what}."
     match command:
         case Promote():
             text = f"{command.model} {result.get('version', command.version)} is live."
@@ -65,6 +68,8 @@ def outcome(command: Command, result: Mapping[str, Any]) -> str:
             text = "It stops at its next safe point."
         case ResumeJob():
             text = "It goes on from its checkpoint."
+        case ResetAccount():
+            text = "A fresh account was opened." if result.get("fresh") else "The account left HALTED."
         case StartScanLoop():
             text = "The scan loop begins: models are being loaded."
         case StopScanLoop():

@@ -6,15 +6,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from tradingai.engine.core.commands import ResetAccount
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY, RiskView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
 from tradingai.screens import risk_parts
 from tradingai.screens.base import ConsoleScreen
-from tradingai.screens.dialog import Dialog, Field
 from tradingai.screens.overview_parts import context
 from tradingai.screens.risk_curve import equity_picture
+from tradingai.screens.risk_steps import drill, leave_halted, may_drill, may_leave
 from tradingai.screens.risk_trades import positions_table, trade_lines, trades_table
 from tradingai.screens.risk_words import (
     CAUSES,
@@ -42,8 +41,6 @@ from tradingai.widgets.footer import Key
 from tradingai.widgets.line import BLANK, Line, Span, line
 from tradingai.widgets.section import rule, stack
 
-SHORTEST_REASON: Final = 10
-"""Characters of a reason for leaving HALTED."""
 SIDE_COLUMNS: Final = 46
 LEAST_CHART_ROWS: Final = 5
 MOST_CHART_ROWS: Final = 20
@@ -278,12 +275,15 @@ class RiskPage:
         )
 
     def _keys(self, risk: RiskView | None) -> tuple[Key, ...]:
+        drill = Key("d", "drill", "try the guard on an account of its own", "drill")
+        drills = (drill,) if may_drill(self.snapshot) else ()
         if risk is None:
-            return ()
+            return drills
         keys: list[Key] = []
         writing = not self.snapshot.header.read_only
         if writing and may_leave(risk):
             keys.append(Key("u", "leave HALTED", "leave HALTED; asks for a reason", "leave_halted"))
+        keys += drills
         if self.selection.option("trade"):
             keys.append(Key("escape", "close", "close the trade", "back"))
         elif self.page.tables and self.page.tables[-1].id != "floors":
@@ -308,15 +308,6 @@ def other_kind(risk: RiskView) -> str:
     return other if any(run.startswith(f"{other}-") for run in risk.runs) else ""
 
 
-def may_leave(risk: RiskView) -> bool:
-    """Whether leaving HALTED would be carried out."""
-    return risk.run.kind == "live" and risk.facts.leaving in {"on", "fresh"}
-
-
-def _a_reason(text: str) -> str:
-    return "" if len(text.strip()) >= SHORTEST_REASON else f"At least {SHORTEST_REASON} characters"
-
-
 class RiskScreen(ConsoleScreen):
     """The paper account and its floors."""
 
@@ -331,30 +322,11 @@ class RiskScreen(ConsoleScreen):
 
     def do_leave_halted(self) -> None:
         """Leave HALTED, once a reason was typed."""
-        risk = self.host.snapshot.risk
-        if risk is None or not may_leave(risk):
-            return
-        if risk.facts.leaving == "fresh":
-            initial = f"$ {risk.account['initial_balance']:,.0f}"
-            texts = [
-                f"This account is lost; a fresh one of {initial} takes its place.",
-                "Hourly limits and what was decided before remain. The reason is kept with the account.",
-            ]
-        else:
-            texts = [
-                f"The guard halted the account: {risk.account['detail']}.",
-                "It goes on with its balance and floors. The reason is kept with the account.",
-            ]
-        texts.append("! Signals may be emitted from the next scan on.")
-        field = Field("reason", "Why may it go on?", check=_a_reason)
-        dialog = Dialog(
-            "Leave HALTED", texts, verb="leave HALTED", keep="stay HALTED", fields=(field,), live=True,
-            waits_for=f"with {SHORTEST_REASON} characters",
-        )  # fmt: skip
-        self.host.ask(
-            dialog,
-            lambda values: self.host.order(ResetAccount(**self.host.engine.issue(), reason=values["reason"])),
-        )
+        leave_halted(self.host)
+
+    def do_drill(self) -> None:
+        """Drill the guard, once the operator has read what that is."""
+        drill(self.host)
 
     def do_open(self) -> None:
         """Show the position or trade under the cursor in full."""

@@ -159,7 +159,8 @@ def why_text(view: RiskView) -> str:
 def _done(view: RiskView) -> str:
     still, closed = view.facts.positions, view.halt_closed
     if still:
-        return f"{numbers.plural(len(still), 'position')} of {names_of(still)} close at their next price"
+        rest = "closes at its next price" if len(still) == 1 else "close at their next price"
+        return f"{numbers.plural(len(still), 'position')} of {names_of(still)} {rest}"
     if not closed:
         return "waiting orders were given up; no position was open"
     if len(closed) == 1:
@@ -169,6 +170,20 @@ def _done(view: RiskView) -> str:
         return f"2 positions closed at {times}, {r_text(closed[0].r)} and {r_text(closed[1].r)}"
     total = r_text(math.fsum(trade.r for trade in closed))
     return f"{len(closed)} positions closed by {closed[-1].exit_at:%H:%M:%SZ}, {total} in all"
+
+
+def newest_drill(snapshot: ConsoleSnapshot) -> str:
+    """How the newest drill ended, in a sentence; empty where there was none."""
+    drill = snapshot.risk.drill if snapshot.risk is not None else {}
+    if snapshot.risk is None or not drill:
+        return ""
+    when = numbers.day_time(snapshot.risk.drill_at, snapshot.now)
+    if not drill["held"]:
+        return f"! The newest, {when}: the guard did NOT hold: {'; '.join(drill['failures'])}."
+    return (
+        f"The newest, {when}: the guard held; {drill['emitted_after']:,} of {drill['twin_emitted']:,} "
+        f"signals emitted, {drill['positions_closed']:,} positions closed."
+    )
 
 
 def names_of(positions: Sequence[PositionView]) -> str:

@@ -10,7 +10,9 @@ from tradingai.widgets.line import Line, Span, line, pad, wrap
 TOAST_S: Final = 5.0
 """How long a message stands; one that wants attention twice as long."""
 TOAST_ROWS: Final = 4
-TOLD_EVENTS: Final = frozenset({"JobFailed", "WorkerDied", "GuardStateChanged", "FtmoLimitBreached"})
+TOLD_EVENTS: Final = frozenset(
+    {"JobFailed", "WorkerDied", "GuardStateChanged", "FtmoLimitBreached", "DrillFinished"}
+)
 """Events an operator should hear of on whatever screen they are."""
 
 

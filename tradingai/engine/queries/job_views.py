@@ -205,6 +205,18 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{p.get('model')} {p.get('version')} {_percent(p.get('accuracy'))}, "
         f"{'passed' if p.get('passed') else 'refused'}, attempt {p.get('attempt')}"
     ),
+    "GuardStateChanged": lambda p: f"{p.get('status')} after {p.get('previous')}: {p.get('detail')}",
+    "FtmoLimitBreached": lambda p: (
+        f"equity {float(p.get('equity') or 0):,.2f} fell below the {p.get('limit')} limit at "
+        f"{float(p.get('floor') or 0):,.2f}"
+    ),
+    "AccountReset": lambda p: (
+        f"{'a fresh account' if p.get('fresh') else 'left HALTED'}, {p.get('who')}: {p.get('reason')}"
+    ),
+    "DrillFinished": lambda p: (
+        f"the guard {'held' if p.get('held') else 'did NOT hold'}: {p.get('emitted_after')} emitted of "
+        f"{p.get('twin_emitted')}, {p.get('positions_closed')} closed"
+    ),
     "FoldScored": lambda p: (
         f"{p.get('model')} {str(p.get('method')).replace('_', ' ')} fold {p.get('fold')}/{p.get('folds')} "
         f"{_percent(p.get('accuracy'))} of {_number(p.get('bars'))} bars"
