@@ -204,9 +204,9 @@ class LiveEngine:
         """Take a new picture when the store moved, the screen wants more, or a minute has passed."""
         engine, reader = self._opened()
         try:
-            stamp: object = await engine.version()
+            version: object = await engine.version()
         except TradingAIError as error:
-            stamp = error.message
+            version = error.message
         self._beat = self._clock.monotonic()
         owner = self._other_engine()
         if owner is not None:
@@ -214,14 +214,18 @@ class LiveEngine:
         else:
             self._live = None
         aged = self._beat - self._taken_at >= SYSTEM_S
-        stamp = (stamp, owner, self._live)
+        stamp = (version, owner, self._live)
         moved = stamp != self._stamp or self._wanted != self._interest
         if not (force or moved or aged):
             return
         self._stamp, self._interest, self._taken_at = stamp, self._wanted, self._beat
         picture = await asyncio.to_thread(reader.read, self._interest)
+        if owner is not None:
+            self._live = picture.live or self._live
+        if self._stamp is stamp:  # nothing was said to have moved while the picture was taken
+            self._stamp = (version, owner, self._live)
         loop = self._loop(picture.loop, owner)
-        header = self._header(picture.header, owner, self._live or picture.live)
+        header = self._header(picture.header, owner, picture.live or self._live)
         checks = self._carrier.checks.values() if self._carrier else ()
         self._picture = replace(picture, header=header, loop=loop, jobs=(*checks, *picture.jobs))
         self._version += 1

@@ -19,6 +19,11 @@ FROM signals JOIN runs USING (run_id)
 LEFT JOIN decisions ON decisions.run_id = signals.run_id AND decisions.signal_key = signals.key
 WHERE {run} AND signals.at >= ? ORDER BY signals.at, signals.key
 """
+_ACCOUNT: Final = (
+    "SELECT balance, equity, drawdown, guard FROM scans WHERE run_id = ? AND guard <> ''"
+    " ORDER BY seq DESC LIMIT 1"
+)
+"""As the newest scan that decided left it: one that failed knows nothing of it."""
 _NEWEST_RUN: Final = (
     "SELECT run_id, feed FROM runs JOIN live_runs USING (run_id)"
     " WHERE kind = 'live' ORDER BY ended_at IS NOT NULL, started_at DESC LIMIT 1"
@@ -78,6 +83,7 @@ def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
     newest = connection.execute(
         "SELECT max(ts_us) FROM live_candles WHERE run_id = ?", (document["run"],)
     ).fetchone()[0]
+    account = scan if scan.get("guard") else connection.execute(_ACCOUNT, (document["run"],)).fetchone() or {}
     closed = None if newest is None else datetime.fromtimestamp(newest / 1_000_000 + 60, UTC)
     return LiveView(
         run=str(document["run"]),
@@ -90,10 +96,10 @@ def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
         scan_state=str(scan.get("state", "")),
         scan_detail=str(scan.get("detail", "")),
         latency_ms=scan.get("latency_ms"),
-        balance=scan.get("balance"),
-        equity=scan.get("equity"),
-        drawdown=scan.get("drawdown"),
-        guard=str(scan.get("guard", "")),
+        balance=account["balance"] if account else None,
+        equity=account["equity"] if account else None,
+        drawdown=account["drawdown"] if account else None,
+        guard=str(account["guard"]) if account else "",
         feed_at=closed,
     )
 
