@@ -86,6 +86,7 @@ def test_a_watched_one_can_be_read_and_stopped_between_two_scans(home, tmp_path)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
+    assert "the same command begins a new one" in " ".join(err.split())
     assert states(copy)[-1] == "interrupted"
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tradingai.engine.core.errors import InterruptedRunError, JobError, TradingAIError, error_class
 from tradingai.engine.core.events import (
@@ -23,7 +23,10 @@ from tradingai.engine.core.reporting import Progress
 from tradingai.engine.jobs.spec import JobResult, JobSpec, JobUpdate, OnUpdate
 from tradingai.engine.store.job_rows import JobState
 
-RESUME_REMEDY = "What was finished is kept; the same command goes on from there."
+RESUME_REMEDY: Final = "What was finished is kept; the same command goes on from there."
+AGAIN_REMEDY: Final = "The run keeps the scans it made; the same command begins a new one."
+_BEGIN_AGAIN: Final = frozenset({"replay", "drill"})
+"""Kinds whose every try is a run of its own, from a fresh account."""
 
 
 @dataclass(slots=True)
@@ -97,7 +100,8 @@ def interruption(running: Running, reason: str) -> Ending:
     """The job stopped before its end."""
     spec = running.spec
     event = JobInterrupted(job_id=spec.id, kind=spec.kind, target=spec.target, reason=reason)
-    error = InterruptedRunError(f"{spec.title}: {reason}", remedy=RESUME_REMEDY)
+    remedy = AGAIN_REMEDY if spec.kind in _BEGIN_AGAIN else RESUME_REMEDY
+    error = InterruptedRunError(f"{spec.title}: {reason}", remedy=remedy)
     return Ending("cancelled" if running.cancelled else "interrupted", event, error=error)
 
 
