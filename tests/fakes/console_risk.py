@@ -144,6 +144,7 @@ def active() -> RiskView:
     """Two positions are open, nothing is near."""
     return RiskView(
         run=WatchedRun(RUN, "live", "open", OPENED, now=at("12:04:00"), scans=1_622, first_at=OPENED),
+        live=True,
         facts=facts(desk()),
         trades=TRADES,
         day=DayView(24, 1.17, -1_684.2),
@@ -180,6 +181,7 @@ def replayed() -> RiskView:
     """A replay of 72 hours under way."""
     return replace(
         active(),
+        live=False,
         run=WatchedRun(
             "replay-20251110T010700-8782df", "replay", "open", NOW, now=at("11:26:00"), scans=1_238,
             first_at=at("11:26:00") - timedelta(hours=41, minutes=26),

@@ -195,6 +195,26 @@ async def test_a_halt_its_cause_and_the_way_out(tmp_path: Path):
     assert (after.account["status"], after.facts.leaving, after.halt_event) == ("ACTIVE", "", None)
 
 
+async def test_an_earlier_run_of_changed_settings_is_not_the_live_account(tmp_path: Path):
+    home = tmp_path / "home"
+    async with open_bench(home, interval_s=60) as bench:
+        await bench.scan(3)
+        first = bench.run_id
+    async with open_bench(home, clock=bench.clock, interval_s=60, paper_risk_pct=0.1) as bench:
+        await bench.scan(2)
+        assert bench.run_id != first
+        later = NOW + timedelta(days=2)
+        assert look(home, later).live
+        reader = RiskReader(HomeAccounts(plain_settings(), HomePaths(home)))
+        with reading(home / "tradingai.db") as connection:
+            earlier = reader.read(connection, choose_run(connection, first), later)
+        status = await account_status(bench.store, bench.settings, bench.paths, bench.clock, first)
+    assert not earlier.live
+    assert earlier.account == {**status, "as_of": earlier.account["as_of"]}
+    assert earlier.account["day"] == "2026-03-04", "no midnight passes for it any more"
+    assert set(earlier.runs) == {first, bench.run_id}
+
+
 async def test_an_account_that_cannot_be_read_is_the_views_problem(tmp_path: Path):
     home = tmp_path / "home"
     async with open_bench(home, interval_s=60) as bench:

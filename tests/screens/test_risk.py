@@ -198,10 +198,20 @@ def test_leaving_is_offered_only_where_it_would_be_carried_out(name: str):
 
 
 def test_a_replay_that_halted_is_left_by_nobody():
-    view = replace(console_risk.halted(), run=console_risk.replayed().run)
+    view = replace(console_risk.halted(), run=console_risk.replayed().run, live=False)
     page = shown(view)
     assert "leave_halted" not in {key.action for key in page.keys}
-    assert "this account ends with its replay" in text_of(page)
+    assert "it is the account of a replay" in text_of(page)
+
+
+def test_an_earlier_live_run_stands_where_it_ended():
+    view = console_risk.halted()
+    view = replace(view, live=False, run=replace(view.run, state="finished"))
+    page = shown(view, Extent(120, 40))
+    assert page.context.text.startswith("live a1b2c3, finished, 54:04 h")
+    assert "it is the account of an earlier run" in text_of(page)
+    assert not page.ticks
+    assert "leave_halted" not in {key.action for key in page.keys}
 
 
 def test_an_account_that_cannot_be_read_is_told_with_its_remedy():

@@ -79,19 +79,6 @@ def loop_facts(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
     ]
 
 
-def account_facts(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
-    """The paper account after the newest scan, where there is one."""
-    live = snapshot.live
-    if live is None or live.equity is None:
-        return [fact("paper account", "none yet", extent)]
-    return [
-        fact("equity", f"$ {numbers.decimal(live.equity, 2)}", extent),
-        fact("balance", f"$ {numbers.decimal(live.balance, 2)}", extent),
-        fact("drawdown", numbers.percent(live.drawdown, 2), extent),
-        fact("guard", live.guard.upper() or numbers.NOTHING, extent),
-    ]
-
-
 def fact(label: str, value: str, extent: Extent) -> Line:
     """One row of what exists."""
     return pair(label, value, min(extent.width, 60), indent=2)

@@ -18,6 +18,7 @@ from tradingai.screens.risk_trades import positions_table, trade_lines, trades_t
 from tradingai.screens.risk_words import (
     CAUSES,
     clock_to_reset,
+    has_ended,
     leading_floor,
     losers_to_close,
     money,
@@ -78,7 +79,7 @@ def _distance(view: RiskView, now: datetime) -> Line:
     document = view.account
     floor = leading_floor(document)
     left, status = money(floor["left"]), document["status"]
-    ended = view.run.kind != "live" and view.run.state != "open"
+    ended = has_ended(view)
     until = "at its end" if ended else f"reset in {clock_to_reset(view, now)}"
     if tight(floor):
         return headline(f"Only {left} to the {floor['name']}, {until}.", alarm=True)
@@ -88,11 +89,11 @@ def _distance(view: RiskView, now: datetime) -> Line:
 def run_context(view: RiskView, extent: Extent) -> str:
     """The account of a live run; run and clock of another one."""
     run = view.run
-    if run.kind == "live":
+    if view.live:
         rules = rules_text(view.account) if view.account else ""
         initial = f", $ {view.account['initial_balance']:,.0f}" if view.account and extent.wide else ""
         return f"{rules}{initial}"
-    kind = f"{run.kind} " if run.kind == "drill" else ""
+    kind = "" if run.kind == "replay" else f"{run.kind} "
     name = "" if extent.narrow else f"{kind}{run.run.rsplit('-', 1)[-1]}, "
     if run.first_at is None or run.now is None:
         return name.removesuffix(", ")
@@ -127,7 +128,7 @@ class RiskPage:
             self._body(risk)
         lines = tuple(self.page.lines)
         self.slots.insert(0, Slot("main", 0, 0, extent.columns - extent.side, len(lines), lines))
-        counts = shown and risk is not None and (risk.run.kind == "live" or risk.run.state == "open")
+        counts = shown and risk is not None and not has_ended(risk)
         return View(
             headline=sentence(risk, snapshot.now),
             context=line(Span(self._context(risk), "muted")),
@@ -213,8 +214,7 @@ class RiskPage:
         right = 0 if extent.wide else (24 if extent.narrow else 42)
         width = extent.width - (right + gap if right else 0)
         top = len(page.lines)
-        ended = risk.run.kind != "live" and risk.run.state != "open"
-        end = f"{risk.curve[-1].at:%a %H:%MZ}" if ended and risk.curve else "now"
+        end = f"{risk.curve[-1].at:%a %H:%MZ}" if has_ended(risk) and risk.curve else "now"
         picture = equity_picture(risk, width, height, end=end)
         self.slots += [
             Slot("title", 0, top, width + 2, 1, (rule("Equity", self._chart_note(risk), width),)),
@@ -288,7 +288,7 @@ class RiskPage:
             keys.append(Key("escape", "close", "close the trade", "back"))
         elif self.page.tables and self.page.tables[-1].id != "floors":
             keys.append(Key("enter", "trade", "one position or trade in full", "open"))
-        other = other_kind(risk)
+        other = other_kind(self.snapshot, risk)
         if other:
             keys.append(Key("w", f"watch {other}", "watch the live run, or the newest replay", "watch_other"))
         if len(risk.runs) > 1:
@@ -302,10 +302,11 @@ class RiskPage:
         return tuple(keys)
 
 
-def other_kind(risk: RiskView) -> str:
+def other_kind(snapshot: ConsoleSnapshot, risk: RiskView) -> str:
     """What ``w`` would show: ``live`` or ``replay``; empty where there is none."""
-    other = "live" if risk.run.replay else "replay"
-    return other if any(run.startswith(f"{other}-") for run in risk.runs) else ""
+    if not risk.live:
+        return "live" if snapshot.live is not None else ""
+    return "replay" if any(run.startswith("replay-") for run in risk.runs) else ""
 
 
 class RiskScreen(ConsoleScreen):
@@ -350,4 +351,4 @@ class RiskScreen(ConsoleScreen):
         """Watch the live run, or the newest replay where the live one is shown."""
         risk = self.host.snapshot.risk
         if risk is not None:
-            self.choose("" if risk.run.replay else NEWEST_REPLAY)
+            self.choose(NEWEST_REPLAY if risk.live else "")

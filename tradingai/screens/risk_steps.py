@@ -21,7 +21,7 @@ _DRILL: Final = (
 
 def may_leave(risk: RiskView) -> bool:
     """Whether leaving HALTED would be carried out."""
-    return risk.run.kind == "live" and risk.facts.leaving in {"on", "fresh"}
+    return risk.live and risk.facts.leaving in {"on", "fresh"}
 
 
 def may_drill(snapshot: ConsoleSnapshot) -> bool:
@@ -60,7 +60,7 @@ def drill(host: Host) -> None:
     """Say what a drill is and how the newest one ended, and begin one."""
     if not may_drill(host.snapshot):
         return
-    texts = [_DRILL, "Nothing is sent, and the live account is not touched. It takes about 15 s."]
+    texts = [_DRILL, "Nothing is sent, and the live account is not touched. It takes about 10 s."]
     newest = newest_drill(host.snapshot)
     if newest:
         texts.append(newest)

@@ -75,9 +75,14 @@ def days_text(document: Mapping[str, Any]) -> str:
     return f"{aim['days_traded']} of {aim['min_trading_days']}"
 
 
+def has_ended(view: RiskView) -> bool:
+    """Whether nothing more will happen to the account."""
+    return not view.live and (view.run.kind == "live" or view.run.state != "open")
+
+
 def run_clock(view: RiskView, now: datetime) -> datetime:
     """The run's own time: the machine's for a live one, its newest scan's for another."""
-    return now if view.run.kind == "live" else view.run.now or now
+    return now if view.live else view.run.now or now
 
 
 def seconds_to_reset(view: RiskView, now: datetime) -> float:
@@ -192,7 +197,7 @@ def names_of(positions: Sequence[PositionView]) -> str:
 
 
 def _now(snapshot: ConsoleSnapshot, view: RiskView) -> str:
-    if view.run.kind != "live":
+    if not view.live:
         return "nothing is emitted; the run's scans are recorded as risk-blocked"
     if snapshot.loop.state in {"scanning", "elsewhere"} or snapshot.header.engine == "attached":
         return "nothing is emitted; scans go on and are recorded as risk-blocked"
@@ -200,8 +205,9 @@ def _now(snapshot: ConsoleSnapshot, view: RiskView) -> str:
 
 
 def _next(view: RiskView, now: datetime) -> str:
-    if view.run.kind != "live":
-        return f"nothing: this account ends with its {view.run.kind}"
+    if not view.live:
+        whose = "an earlier run" if view.run.kind == "live" else f"a {view.run.kind}"
+        return f"nothing: it is the account of {whose}"
     facts, document = view.facts, view.account
     if facts.leaving == "on":
         return "u asks for a reason, at least 10 characters, and records it"

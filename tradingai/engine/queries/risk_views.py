@@ -24,6 +24,7 @@ from tradingai.engine.queries.run_snapshot import (
     TradeView,
     WatchedRun,
 )
+from tradingai.engine.queries.run_views import live_run
 from tradingai.engine.store.stamps import stamp
 
 TRADES_SHOWN: Final = 200
@@ -124,8 +125,9 @@ class RiskReader:
         curve: tuple[EquityPoint, ...] = ()
         kept = self._kept_of(run)
         self._read_on(connection, kept)
+        live = run.run == live_run(connection)
         try:
-            facts = self._code.facts(_account(connection, run.run), now, live=run.kind == "live")
+            facts = self._code.facts(_account(connection, run.run), now, live=live)
             curve = self._curve(kept)
         except TradingAIError as error:
             problem = Problem(error.message, error.remedy)
@@ -136,6 +138,7 @@ class RiskReader:
         drill, drill_at = _drill(connection)
         return RiskView(
             run=run,
+            live=live,
             facts=facts,
             problem=problem,
             trades=trades,

@@ -350,6 +350,8 @@ class RiskView:
     """Everything of the Risk screen."""
 
     run: WatchedRun
+    live: bool = False
+    """Whether it is the account that the scan loop goes on with: not a replay's, not an earlier run's."""
     facts: AccountFacts = NO_ACCOUNT
     problem: Problem | None = None
     """Why the stored account cannot be read."""

@@ -46,6 +46,12 @@ def choose_run(connection: sqlite3.Connection, wanted: str = "") -> WatchedRun |
     return None if row is None else _watched(connection, row)
 
 
+def live_run(connection: sqlite3.Connection) -> str | None:
+    """The run whose account the scan loop goes on with; None where none was ever begun."""
+    row = connection.execute(_LIVE).fetchone()
+    return None if row is None else str(row["run_id"])
+
+
 def _watched(connection: sqlite3.Connection, row: sqlite3.Row) -> WatchedRun:
     run = str(row["run_id"])
     request = EMPTY if row["request"] is None else json.loads(row["request"])
