@@ -216,10 +216,10 @@ class ConsoleApp(App[int]):
         screen = self._console_screen()
         if screen is None:
             return
-        if self._snapshot.running_jobs or (screen.current is not None and screen.current.ticks):
+        if self._snapshot.running_jobs:
             screen.paint()
         else:
-            screen.paint_header(self._snapshot)
+            screen.tick(self._snapshot)
 
     def _console_screen(self) -> ConsoleScreen | None:
         return self.screen if isinstance(self.screen, ConsoleScreen) else None

@@ -241,18 +241,19 @@ def test_prices_keep_about_six_digits(value, wanted):
 def test_minutes_become_candles_aligned_to_the_hour():
     points = console_monitor.prices(100.0, at("12:04:00"), 64)
     assert points[0].at == at("11:00:00")
-    candles = in_minutes(points, 15)
+    candles = in_minutes(points, 15, 99)
     assert [candle.at.minute for candle in candles] == [0, 15, 30, 45, 0]
     first = points[:15]
     assert candles[0].open == first[0].open
     assert candles[0].high == max(point.high for point in first)
     assert candles[0].low == min(point.low for point in first)
     assert (candles[0].close, candles[-1].close) == (first[-1].close, points[-1].close)
-    assert len(in_minutes(points, 1)) == 64
+    assert len(in_minutes(points, 1, 99)) == 64
+    assert in_minutes(points, 15, 2) == candles[-2:]
 
 
 def test_candles_where_there_is_room_and_a_line_where_there_is_not():
-    candles = in_minutes(console_monitor.prices(100.0), 1)
+    candles = in_minutes(console_monitor.prices(100.0), 1, 300)
     marks = (Mark(candles[-1].close, "100", "strong"),)
     tall, many = price_picture(candles, marks, None, 100, 30, minutes=1, axis=True)
     short, more = price_picture(candles, marks, None, 50, 9, minutes=1, axis=False)
@@ -262,7 +263,7 @@ def test_candles_where_there_is_room_and_a_line_where_there_is_not():
 
 
 def test_labels_that_want_one_row_stand_below_each_other():
-    candles = in_minutes(console_monitor.prices(100.0), 1)
+    candles = in_minutes(console_monitor.prices(100.0), 1, 300)
     last = candles[-1].close
     marks = (Mark(last, "last", "strong"), Mark(last, "entry", "muted"), Mark(last, "other", "muted"))
     picture, _ = price_picture(candles, marks, None, 50, 9, minutes=1, axis=False)

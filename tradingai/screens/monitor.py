@@ -31,6 +31,22 @@ class MonitorScreen(ConsoleScreen):
     def _paint_page(self, snapshot: ConsoleSnapshot, extent: Extent) -> None:
         super()._paint_page(self._held or snapshot, extent)
 
+    def tick(self, snapshot: ConsoleSnapshot) -> None:
+        """The countdown and what goes with it; nothing while the display is paused."""
+        before, extent = self.current, self.extent
+        if before is None or not before.ticks or self._held is not None or extent.cramped:
+            self.paint_header(snapshot)
+            return
+        view = MonitorPage(snapshot, self.selection, extent).counted(before)
+        if view.slots is not before.slots:
+            self.paint()
+            return
+        self.current = view
+        with self.app.batch_update():
+            self._paint_headline(view, extent)
+            self._paint_side(view, extent)
+            self.paint_header(snapshot)
+
     def do_pause(self) -> None:
         """Hold the picture, or go on; the loop does not notice."""
         if self._held is not None:

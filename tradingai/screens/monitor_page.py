@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tradingai.engine.queries.run_snapshot import MonitorView, PositionView, SignalView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
 from tradingai.screens import monitor_side
-from tradingai.screens.monitor_parts import coins_table, funnel_lines, price, signals_table, window_words
+from tradingai.screens.monitor_parts import (
+    age_of,
+    coins_table,
+    funnel_lines,
+    price,
+    signals_table,
+    window_words,
+)
 from tradingai.screens.monitor_words import beside, result_r, sentence
 from tradingai.screens.price_chart import Candle, Entry, Mark, in_minutes, label, price_picture
 from tradingai.screens.view import Extent, Page, Selection, Slot, View, empty_state, paragraph
@@ -45,14 +53,13 @@ class MonitorPage:
         """Coins, funnel, prices and signals; beside them schedule, limits, models and tiers where wide."""
         extent, snapshot, monitor = self.extent, self.snapshot, self.monitor
         head = sentence(snapshot, extent)
-        room = extent.side_width if extent.wide else extent.width - head.width - 2
         width = extent.columns - extent.side
         slots = self._nothing() if monitor is None or not self._begun(monitor) else self._body(monitor)
         slots.insert(0, Slot("main", 0, 0, width, len(self.page.lines), tuple(self.page.lines)))
         coins = monitor.coins if monitor else ()
         return View(
             headline=head,
-            context=beside(snapshot, extent, self.selection.option(PAUSED), room),
+            context=beside(snapshot, extent, self.selection.option(PAUSED), self._room(head)),
             slots=tuple(slots),
             side=self._side(monitor) if extent.wide and monitor else (),
             tables=tuple(self.page.tables),
@@ -64,6 +71,24 @@ class MonitorPage:
             ticks=monitor is not None and not monitor.run.replay,
             replay=monitor is not None and monitor.run.replay,
         )
+
+    def counted(self, before: View) -> View:
+        """The view with only what changes from second to second made anew; all of it where more may."""
+        extent, snapshot, monitor = self.extent, self.snapshot, self.monitor
+        if monitor is None or any(age_of(snapshot, monitor, coin) is not None for coin in monitor.coins):
+            return self.view()
+        head = sentence(snapshot, extent)
+        return replace(
+            before,
+            headline=head,
+            context=beside(snapshot, extent, self.selection.option(PAUSED), self._room(head)),
+            side=self._side(monitor) if extent.wide else (),
+        )
+
+    def _room(self, head: Line) -> int:
+        """Columns for what stands beside the headline."""
+        extent = self.extent
+        return extent.side_width if extent.wide else extent.width - head.width - 2
 
     def _begun(self, monitor: MonitorView) -> bool:
         return bool(monitor.coins) or monitor.run.scans > 0
@@ -165,7 +190,7 @@ class MonitorPage:
         if coin is None or width < 20 or height < 3:
             return []
         minutes = int(self.selection.option("interval", INTERVALS[0]))
-        candles = in_minutes(monitor.prices.get(coin.symbol, ()), minutes)
+        candles = in_minutes(monitor.prices.get(coin.symbol, ()), minutes, 2 * width)
         position = next((item for item in monitor.positions if item.symbol == coin.symbol), None)
         waiting = next((s for s in monitor.signals if s.symbol == coin.symbol and s.state == "waiting"), None)
         marks = _marks(candles, position, waiting)

@@ -53,10 +53,13 @@ class Candle:
     close: float
 
 
-def in_minutes(points: Sequence[PricePoint], minutes: int) -> list[Candle]:
-    """The points in candles of so many minutes, aligned to the hour; the newest may still be growing."""
+def in_minutes(points: Sequence[PricePoint], minutes: int, most: int) -> list[Candle]:
+    """The newest points in at most ``most`` candles of so many minutes, aligned to the hour.
+
+    The newest candle may still be growing.
+    """
     candles: list[Candle] = []
-    for point in points:
+    for point in points[-minutes * (most + 1) :]:
         at = point.at - timedelta(minutes=point.at.minute % minutes)
         if candles and candles[-1].at == at:
             last = candles[-1]
@@ -65,7 +68,7 @@ def in_minutes(points: Sequence[PricePoint], minutes: int) -> list[Candle]:
             )
         else:
             candles.append(Candle(at, point.open, point.high, point.low, point.close))
-    return candles
+    return candles[-most:]
 
 
 def price_picture(

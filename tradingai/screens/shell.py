@@ -139,18 +139,16 @@ class Shell(Screen[None]):
         self.host.engine.watch(view.interest)
         self._paint_headline(view, extent)
         self._paint_slots(view, extent)
-        self._place("#side", extent.columns - extent.side, 2, extent.side, extent.rows - 3)
-        self._lines("#side").show(
-            (
-                BLANK,
-                spread(BLANK, view.context, extent.side_width),
-                *((BLANK,) if extent.tall else ()),
-                *view.side,
-            ),
-            dimmed=self.dimmed,
-        )
+        self._paint_side(view, extent)
         self._paint_footer(view, extent)
         self._paint_overlays(view, extent)
+
+    def tick(self, snapshot: ConsoleSnapshot) -> None:
+        """A second has passed and no job runs: the page where something counts down, else the header."""
+        if self.current is not None and self.current.ticks:
+            self.paint()
+        else:
+            self.paint_header(snapshot)
 
     def paint_header(self, snapshot: ConsoleSnapshot) -> None:
         """The two rows at the top alone: what may change while nothing else does."""
@@ -177,6 +175,12 @@ class Shell(Screen[None]):
             context = Line(tuple(item._replace(text=item.text.split(" ")[0]) for item in context.spans[:1]))
         head = spread(view.headline, context, extent.width)
         self._lines("#headline").show((BLANK, head), dimmed=self.dimmed)
+
+    def _paint_side(self, view: View, extent: Extent) -> None:
+        self._place("#side", extent.columns - extent.side, 2, extent.side, extent.rows - 3)
+        gap = (BLANK,) if extent.tall else ()
+        context = spread(BLANK, view.context, extent.side_width)
+        self._lines("#side").show((BLANK, context, *gap, *view.side), dimmed=self.dimmed)
 
     def _paint_slots(self, view: View, extent: Extent) -> None:
         shown = {slot.id for slot in view.slots}
