@@ -26,6 +26,7 @@ PICTURES = (
     ("features", "features", WIDE, LIGHT_THEME),
     ("training", "training", WIDE, DARK_THEME),
     ("gates", "gates", WIDE, LIGHT_THEME),
+    ("monitor", "monitor", WIDE, DARK_THEME),
     ("models", "models", WIDE, DARK_THEME),
     ("overview-80", "overview", NARROW, DARK_THEME),
     ("gates-80", "gates", NARROW, DARK_THEME),

@@ -71,7 +71,7 @@ def start_replay(host: Host, begun: Callable[[], None]) -> None:
         "It has a fresh paper account; the live loop does not notice.",
     ]
     fields = (
-        Field("hours", "hours", f"{REPLAY_HOURS}", note="to the newest candle", check=_hours),
+        Field("hours", "hours", f"{REPLAY_HOURS}", note="to the end", check=_hours),
         Field("speed", "times as fast", f"{USUAL_SPEED}", note=f"or {FULL_SPEED}", check=_speed),
     )
 

@@ -268,7 +268,7 @@ def result_r(value: float | None) -> str:
 
 def seconds_to_go(snapshot: ConsoleSnapshot, view: MonitorView) -> float | None:
     """Until the next scan; None while none is to come."""
-    if view.next_due is None or snapshot.loop.state not in {"scanning", "elsewhere", "opening"}:
+    if view.next_due is None or snapshot.loop.state not in {"scanning", "elsewhere"}:
         return None
     return max(0.0, (view.next_due - snapshot.now).total_seconds())
 
