@@ -187,6 +187,11 @@ async def test_a_halt_its_cause_and_the_way_out(tmp_path: Path):
         ]
         assert [trade.key for trade in closed.halt_closed] == [trade.key for trade in trades] != []
         assert closed.facts.positions == ()
+    async with open_bench(home, clock=bench.clock, interval_s=60, paper_risk_pct=0.1) as bench:
+        assert bench.run_id != run.run_id, "other settings begin another run with the same account"
+        await bench.scan(1)
+        on = look(home, bench.clock.now())
+        assert (on.halt_event, on.halt_closed) == (closed.halt_event, closed.halt_closed)
         await carry_out(
             bench.store, bench.settings, bench.paths, bench.clock,
             ResetAccount(**ISSUED, reason="it was a test"),

@@ -129,6 +129,13 @@ def test_the_total_stop_leads_where_it_has_less_room():
     assert page.headline.text.startswith("Only $ 4,000.00 to the total stop")
 
 
+def test_the_win_rate_is_always_there():
+    flat = desk_view(desk(balance=204_000.0, day_start=203_000.0))
+    for view in (console_risk.active(), flat):
+        for extent in (NARROW, Extent(120, 40), WIDE):
+            assert "56.2 % of 251" in text_of(shown(view, extent))
+
+
 def test_reducing_says_so():
     state = desk(balance=199_000.0, day_start=200_000.0)
     midnight = datetime_to_us(NOW + timedelta(hours=11))
@@ -138,6 +145,7 @@ def test_reducing_says_so():
     )  # fmt: skip
     view = desk_view(replace(state, guard=guard))
     assert shown(view).headline.text.startswith("REDUCING. $ 8,000.00 to the daily stop")
+    assert "─ 50 % risk" in text_of(shown(view))
     assert "2 losses within 60 minutes: risk ×" in text_of(shown(view, WIDE))
 
 
@@ -306,6 +314,25 @@ async def test_w_and_brackets_choose_the_run(console: MakeConsole):
         await pilot.press("left_square_bracket")
         await pilot.pause()
         assert made.engine.watched.run == console_risk.replayed().run.run
+
+
+async def test_enter_on_the_floors_opens_the_first_position(console: MakeConsole):
+    made = console("full", screen="risk")
+    async with made.app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert f"Position {console_risk.POSITIONS[1].order.key}" in text_of(made.app.screen.current)
+
+
+@pytest.mark.parametrize("extent", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("view", [console_risk.active(), console_risk.halted()], ids=["active", "halted"])
+def test_every_row_exports_a_value_for_every_column(view: RiskView, extent: Extent):
+    page = shown(view, extent)
+    assert page.tables
+    for table in page.tables:
+        assert all(len(row.plain) == len(table.heads) == len(set(table.heads)) for row in table.rows)
+        assert any("▸" in line.text for line in page.drawn[page.tables[0].id].lines)
 
 
 async def test_enter_shows_one_trade_in_full_and_escape_closes_it(console: MakeConsole):

@@ -112,8 +112,20 @@ class RiskPage:
         self.selection = selection
         self.extent = extent
         self.risk = snapshot.risk
-        self.page = Page(extent, selection, ("floors", "positions", "closed"))
+        self.page = Page(extent, selection, self._sections())
         self.slots: list[Slot] = []
+
+    def _sections(self) -> tuple[str, ...]:
+        """The sections with rows that there is room for."""
+        risk, tall = self.risk, self.extent.tall
+        if risk is None or risk.problem is not None:
+            return ()
+        shown = {
+            "floors": tall or risk.account["status"] != "HALTED",
+            "positions": bool(risk.facts.positions),
+            "closed": bool(risk.trades) and (tall or not risk.facts.positions),
+        }
+        return tuple(name for name, there in shown.items() if there)
 
     def view(self) -> View:
         """Floors, equity, the day, positions; what halted the account where it is halted."""
@@ -330,10 +342,15 @@ class RiskScreen(ConsoleScreen):
         drill(self.host)
 
     def do_open(self) -> None:
-        """Show the position or trade under the cursor in full."""
-        table, row = self.table(), self.row()
-        if table is not None and row is not None and table.id in {"positions", "closed"}:
-            self.select(self.selection.with_option("trade", row.key))
+        """Show the position or trade under the cursor in full; from the floors, the first one."""
+        tables = [self.table(), *(self.current.tables if self.current else ())]
+        for table in tables:
+            if table is not None and table.id in {"positions", "closed"}:
+                row = table.row(self.selection.cursors.get(table.id))
+                if row is not None:
+                    chosen = self.selection.with_cursor(table.id, row.key)
+                    self.select(chosen.with_option("trade", row.key))
+                    return
 
     def do_back(self) -> None:
         """Close what is open, else as everywhere."""

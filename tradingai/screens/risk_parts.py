@@ -136,9 +136,8 @@ def day_lines(view: RiskView, now: datetime, width: int, *, full: bool, equity: 
     stopped = None
     if document["equity_if_stopped"] is not None:
         stopped = document["equity_if_stopped"] - document["balance"]
-    note = f"Prague day, since {parse_iso(document['day_start']):%H:%MZ}" if full else "Prague day"
     lines = [
-        rule("Today", note, width),
+        rule("Today", _day_note(view, full=full), width),
         pair("at midnight", f"{unit}{numbers.decimal(document['day_start_balance'], 2)}", width, indent=1),
         pair("closed", change(document["closed_today"]), width, indent=1),
         pair("floating", change(document["floating"]), width, indent=1),
@@ -155,13 +154,21 @@ def day_lines(view: RiskView, now: datetime, width: int, *, full: bool, equity: 
         lines.append(pair("days traded", days_text(document), width, indent=1))
     elif document["objective"]["best_day_limit"] is not None:
         lines.append(pair("best day", best_day_cell(document), width, indent=1))
+    lines.append(pair("win rate", win_cell(facts), width, indent=1))
     if halted:
         since = (run_clock(view, now) - parse_iso(document["since"])).total_seconds()
         lines.append(pair("halted for", numbers.stopwatch(since), width, indent=1))
     else:
         lines.append(pair("reset alone", reset_cell(document), width, indent=1))
-    lines.append(pair("win rate", win_cell(facts), width, indent=1))
     return lines
+
+
+def _day_note(view: RiskView, *, full: bool) -> Span | str:
+    if full:
+        return f"Prague day, since {parse_iso(view.account['day_start']):%H:%MZ}"
+    if view.account["status"] == "REDUCING":
+        return Span(f"{numbers.percent(view.facts.reduced_factor, 0)} risk", "orange")
+    return "Prague day"
 
 
 def reset_lines(view: RiskView, now: datetime, width: int) -> list[Line]:

@@ -30,13 +30,18 @@ from tradingai.engine.store.stamps import stamp
 TRADES_SHOWN: Final = 200
 RUNS_SHOWN: Final = 30
 _TRADES: Final = "SELECT * FROM trades WHERE run_id = ? AND exit_at >= ?"
+_HALT_TRADES: Final = (
+    "SELECT * FROM trades WHERE run_id IN (SELECT run_id FROM runs WHERE run_id = ? OR kind = ?)"
+    " AND exit_at >= ? AND exit_reason = 'halt' ORDER BY exit_at, key"
+)
 _RUNS: Final = (
     "SELECT run_id FROM runs WHERE kind IN ('live', 'replay', 'drill')"
     " AND EXISTS (SELECT 1 FROM run_accounts WHERE run_accounts.run_id = runs.run_id)"
     " ORDER BY started_at DESC LIMIT ?"
 )
 _EVENTS: Final = (
-    "SELECT seq, type, payload FROM events WHERE seq > ? AND run_id = ?"
+    "SELECT seq, type, payload FROM events JOIN runs USING (run_id)"
+    " WHERE seq > ? AND (run_id = ? OR kind = ?)"
     " AND type IN ('FtmoDayStarted', 'GuardStateChanged', 'PriceRejected') ORDER BY seq"
 )
 
@@ -101,12 +106,10 @@ class _Kept:
     event: int = 0
     logged: dict[datetime, float] = field(default_factory=dict)
     """What the midnights found, as the run's events say."""
-    halted: int | None = None
-    """The newest event that says HALTED."""
+    halts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """When the account halted: the event's number, and the price that was rejected just before."""
     rejected: str = ""
     """The newest price that was rejected since."""
-    price: str = ""
-    """The price that was rejected before it."""
     steps: tuple[FloorStep, ...] = ()
     steps_of: tuple[int, int, int] = (-1, -1, -1)
 
@@ -124,8 +127,8 @@ class RiskReader:
         facts = NO_ACCOUNT
         curve: tuple[EquityPoint, ...] = ()
         kept = self._kept_of(run)
-        self._read_on(connection, kept)
         live = run.run == live_run(connection)
+        self._read_on(connection, kept, live=live)
         try:
             facts = self._code.facts(_account(connection, run.run), now, live=live)
             curve = self._curve(kept)
@@ -134,6 +137,7 @@ class RiskReader:
         document = facts.document
         trades, day = _day(connection, run.run, document)
         halted = document.get("status") == "HALTED"
+        event, price = kept.halts.get(str(document.get("since")), (None, "")) if halted else (None, "")
         points = kept.curve.bounds()
         drill, drill_at = _drill(connection)
         return RiskView(
@@ -145,10 +149,10 @@ class RiskReader:
             day=day,
             curve=curve,
             resets=self._code.midnights(*points) if points else (),
-            halt_event=kept.halted if halted else None,
-            halt_price=kept.price if document.get("cause") == "not_a_number" else "",
+            halt_event=event,
+            halt_price=price if document.get("cause") == "not_a_number" else "",
             runs=tuple(row[0] for row in reversed(connection.execute(_RUNS, (RUNS_SHOWN,)).fetchall())),
-            halt_closed=_closed_by_halt(connection, run.run, document) if halted else (),
+            halt_closed=_closed_by_halt(connection, run.run, document, live=live) if halted else (),
             drill=drill,
             drill_at=drill_at,
         )
@@ -158,7 +162,7 @@ class RiskReader:
             self._kept = _Kept(EquityCurve(run.run, self._code.midnights))
         return self._kept
 
-    def _read_on(self, connection: sqlite3.Connection, kept: _Kept) -> None:
+    def _read_on(self, connection: sqlite3.Connection, kept: _Kept, *, live: bool) -> None:
         run = kept.curve.run
         kept.curve.read_on(connection)
         rows = connection.execute(
@@ -169,14 +173,15 @@ class RiskReader:
             AccountChange(parse_iso(at), json.loads(desk), json.loads(config)) for at, desk, config in rows
         ]
         newest = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
-        for seq, name, text in connection.execute(_EVENTS, (kept.event, run)):
+        for seq, name, text in connection.execute(_EVENTS, (kept.event, run, _others(live=live))):
             payload = json.loads(text)
             if name == "FtmoDayStarted":
                 kept.logged[parse_iso(payload["at"])] = payload["balance"]
             elif name == "PriceRejected":
                 kept.rejected = f"{payload['symbol']} had {payload['detail']}"
             elif payload["status"] == "HALTED":
-                kept.halted, kept.price, kept.rejected = seq, kept.rejected, ""
+                kept.halts[payload["at"]] = (seq, kept.rejected)
+                kept.rejected = ""
         kept.event = newest
 
     def _curve(self, kept: _Kept) -> tuple[EquityPoint, ...]:
@@ -187,6 +192,11 @@ class RiskReader:
             kept.steps, kept.steps_of = self._code.floor_steps(kept.changes, midnights), state
         levels = Levels(kept.steps)
         return tuple(EquityPoint(at, equity, *levels.at(at)) for at, equity in kept.curve.points())
+
+
+def _others(*, live: bool) -> str:
+    """The kind of run whose account this one goes on with: a live account outlives its runs."""
+    return "live" if live else ""
 
 
 def _account(connection: sqlite3.Connection, run: str) -> StoredAccount | None:
@@ -213,10 +223,10 @@ def _day(
 
 
 def _closed_by_halt(
-    connection: sqlite3.Connection, run: str, document: Mapping[str, Any]
+    connection: sqlite3.Connection, run: str, document: Mapping[str, Any], *, live: bool
 ) -> tuple[TradeView, ...]:
     since = stamp(parse_iso(document["since"]))
-    rows = connection.execute(f"{_TRADES} AND exit_reason = 'halt' ORDER BY exit_at, key", (run, since))
+    rows = connection.execute(_HALT_TRADES, (run, _others(live=live), since))
     return tuple(_trade(row) for row in rows)
 
 
