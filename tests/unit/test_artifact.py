@@ -90,6 +90,15 @@ def tampered(path, **changes):
     torch.save({**payload, **changes}, path)
 
 
+def test_a_file_that_is_no_checkpoint_is_told_without_torchs_words(tmp_path):
+    path = tmp_path / "notes.pt"
+    path.write_text("ts,open,high\n")
+    with pytest.raises(ArtifactError) as caught:
+        load_artifact(path)
+    assert caught.value.message == f"{path} is damaged, or no tradingai-model"
+    assert "a model's id such as lstm_BTC-USD" in caught.value.remedy
+
+
 def test_changed_weights_are_noticed(path):
     save_artifact(path, small_artifact())
     tensors = torch.load(path, weights_only=True)["tensors"]

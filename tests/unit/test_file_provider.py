@@ -299,6 +299,8 @@ def test_a_parquet_column_of_another_type_is_refused(tmp_path):
     path = tmp_path / "prices.parquet"
     pl.read_parquet(FIXTURE).with_columns(close=pl.col("close") > 0).write_parquet(path)
     assert "close is True (Boolean), not a number" in refused(path).message
+    pl.read_parquet(FIXTURE).with_columns(pl.concat_list("close").alias("close")).write_parquet(path)
+    assert refused(path).message.endswith("row 1: close is a nested value (List(Float64)), not a number")
     pl.read_parquet(FIXTURE).with_columns(pl.col("ts").dt.date()).write_parquet(path)
     assert "the time column holds Date" in refused(path).message
 

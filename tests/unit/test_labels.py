@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from tradingai.engine.core.errors import DataError
 from tradingai.engine.datasets import labels
-from tradingai.engine.datasets.labels import direction_labels
+from tradingai.engine.datasets.dataset import check_labels
+from tradingai.engine.datasets.labels import NO_LABEL, UP, direction_labels
+from tradingai.engine.datasets.splits import time_split
 
 
 def test_the_docstring_tells_the_truth():
@@ -50,3 +52,24 @@ def test_a_price_that_is_none_is_refused_with_its_row(bad):
 def test_a_horizon_without_future_is_refused():
     with pytest.raises(ValueError, match="0 minutes"):
         direction_labels(np.ones(5), horizon=0)
+
+
+@pytest.mark.parametrize("name", ["train", "early_stop", "calibration", "test"])
+def test_a_price_that_stands_still_in_any_part_is_refused(name):
+    split = time_split(10_000)
+    varied = (np.arange(10_000) // 7 % 2).astype(np.int8)
+    check_labels("BTC-USD", varied, split)
+    part = split.parts()[name]
+    for direction in (NO_LABEL, UP):
+        spoilt = varied.copy()
+        spoilt[part.slice] = direction
+        if (name, direction) == ("test", UP):
+            check_labels("BTC-USD", spoilt, split)
+            continue
+        rises = 0 if direction == NO_LABEL else part.size
+        words = (
+            f"rises {rises:,} times and falls 0 times within 15 minutes in the {name.replace('_', ' ')} range"
+        )
+        with pytest.raises(DataError, match=words) as caught:
+            check_labels("BTC-USD", spoilt, split)
+        assert "tradingai data quality BTC-USD" in caught.value.remedy

@@ -83,7 +83,7 @@ def headline(symbol: str, report: QualityReport) -> str:
     if parts:
         what = f"of {count(report.rows_out)} minutes {', '.join(parts)}"
     notable = report.outliers + report.stale_bars + report.zero_volume
-    flagged = f"; {count(notable)} findings flagged and left alone" if notable else ""
+    flagged = f"; {count(notable)} {_plural(notable, 'finding')} flagged and left alone" if notable else ""
     return f"{symbol}: {what}{flagged}."
 
 

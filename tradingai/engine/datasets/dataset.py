@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradingai.engine.core.candles import Floats
-from tradingai.engine.core.errors import ArtifactError, MissingError
+from tradingai.engine.core.errors import ArtifactError, DataError, MissingError
 from tradingai.engine.core.jsonio import digest
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.symbols import HORIZON_MINUTES
-from tradingai.engine.datasets.labels import Labels, direction_labels
+from tradingai.engine.datasets.labels import DOWN, UP, Labels, direction_labels
 from tradingai.engine.datasets.splits import TimeSplit, time_split
 from tradingai.engine.features.compute import Features
 from tradingai.engine.features.files import load_features
@@ -73,21 +73,36 @@ def load_dataset(paths: HomePaths, symbol: str, *, verify: bool = True) -> Datas
 
     ``verify`` reads every value once and compares hashes. Raises MissingError when candles or features are
     missing, ArtifactError when a file is damaged or the features are older than candles or definitions,
-    DataError for too few rows.
+    DataError for too few rows and for a price that does not move both ways.
     """
     candles = read_dataset_manifest(paths, symbol)
     check_features_current(paths, read_feature_manifest(paths, symbol), candles)
     matrix = load_features(paths, symbol, verify)
     bars = read_candles(paths, symbol, verify=verify)
+    labels, split = direction_labels(bars.close), time_split(len(bars), matrix.manifest.first_valid)
+    check_labels(symbol, labels, split)
     return Dataset(
         candles=candles,
         features=matrix.manifest,
         values=matrix.values,
         close=bars.close,
-        labels=direction_labels(bars.close),
-        split=time_split(len(bars), matrix.manifest.first_valid),
+        labels=labels,
+        split=split,
         ts0=int(bars.ts[0]),
     )
+
+
+def check_labels(symbol: str, labels: Labels, split: TimeSplit) -> None:
+    """Raise DataError for a part to fit on with labels of one direction only, and for a test without any."""
+    for name, rows in split.parts().items():
+        up, down = (int((labels[rows.slice] == direction).sum()) for direction in (UP, DOWN))
+        if up + down == 0 or (name != "test" and 0 in {up, down}):
+            raise DataError(
+                f"{symbol} rises {up:,} times and falls {down:,} times within 15 minutes in the "
+                f"{name.replace('_', ' ')} range: there is nothing to learn or to judge",
+                remedy=f"Look at `tradingai data quality {symbol}` for a price that stands still, and import "
+                "or generate other candles.",
+            )
 
 
 def check_features_current(paths: HomePaths, features: FeatureManifest, candles: DatasetManifest) -> None:

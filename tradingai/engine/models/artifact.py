@@ -225,6 +225,8 @@ def _again(model: str) -> str:
 
 def _train(model: str, what: str, option: str = "") -> str:
     kind, _, symbol = model.partition("_")
+    if kind not in {"lstm", "transformer", "ppo"}:
+        return "Name a checkpoint that `tradingai train` made, or a model's id such as lstm_BTC-USD."
     command = f"lstm --coin {symbol}" if kind == "lstm" and symbol else model
     return f"{what}: `tradingai train {command}{option}`."
 
@@ -252,10 +254,10 @@ def read_payload(path: Path, expected_format: str, remedy: str) -> dict[str, Any
     except FileNotFoundError:
         raise
     except _LOAD_ERRORS as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ArtifactError(f"{path} is damaged ({reason})", remedy=remedy) from error
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        raise ArtifactError(f"{path} is damaged, or no {expected_format}{reason}", remedy=remedy) from error
     if not isinstance(payload, dict) or payload.get("format") != expected_format:
-        raise ArtifactError(f"{path} is damaged: it is no {expected_format}", remedy=remedy)
+        raise ArtifactError(f"{path} is damaged, or no {expected_format}", remedy=remedy)
     return payload
 
 

@@ -200,8 +200,9 @@ def _numbers(column: pl.Series, label: Label) -> npt.NDArray[np.float64]:
     elif column.dtype.is_numeric() or column.dtype == pl.Null:
         numbers = column.cast(pl.Float64)
     else:
+        value = "a nested value" if column.dtype.is_nested() else repr(column[0])
         raise DataError(
-            f"{label(0)}: {column.name} is {column[0]!r} ({column.dtype}), not a number",
+            f"{label(0)}: {column.name} is {value} ({column.dtype}), not a number",
             remedy=f"Store {column.name} as a number.",
         )
     return np.array(numbers.fill_null(np.nan).to_numpy(), dtype=np.float64)
