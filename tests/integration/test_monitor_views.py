@@ -20,6 +20,7 @@ from tradingai.engine.queries.status import read_status
 from tradingai.engine.runtime.controls import carry_out
 from tradingai.engine.runtime.desk_facts import HomeDesks
 from tradingai.engine.store.read_only import reading
+from tradingai.screens.monitor_parts import funnel_lines
 
 from tests.fakes.homes import plain_settings
 from tests.fakes.live import BTC, NOW, Bench, SpoiltFeed, changed, open_bench, sure_artifact
@@ -216,9 +217,32 @@ async def test_a_finished_replay_is_what_replay_json_says(made, tmp_path):
         assert view.signals_in_window == document["signals"]
         assert view.run.models == document["models"]
         assert (view.interval_s, view.run.state) == (document["interval_s"], "finished")
+        on_screen = [
+            int("".join(filter(str.isdigit, line.text[16:24]))) for line in funnel_lines(view, 24)[1:]
+        ]
+        assert on_screen == [document["decisions"], *(document["by_reason"][reason] for reason in REASONS)]
         newest = view.prices["ETH-USD"][-1]
         assert newest.at + timedelta(minutes=1) == view.run.now
         assert next(one.price for one in view.coins if one.symbol == "ETH-USD") == newest.close
+
+
+async def test_the_decision_of_a_signal_in_full(made, tmp_path):
+    home = shutil.copytree(made, tmp_path / "home", symlinks=True)
+    async with open_replays(home) as bench:
+        document = await bench.replay(6)
+        rows = [row for row in await bench.store.scans.decisions(document["run"]) if row.signal_key]
+        watch = Watch(home, symbols=COINS)
+        wanted = rows[len(rows) // 2]
+        found = watch.look(signal=wanted.signal_key).decision
+        assert found is not None
+        assert (found.symbol, found.at, found.p_up) == (wanted.symbol, wanted.at, wanted.p_up)
+        assert (found.input_sha256, found.signal_key) == (wanted.input_sha256, wanted.signal_key)
+        inputs = await bench.store.scans.inputs(
+            document["run"], after=wanted.scan_seq - 1, until=wanted.scan_seq
+        )
+        seen = next(row for row in inputs if row.symbol == wanted.symbol)
+        assert (found.candles, found.features_sha256) == (seen.candles, seen.features_sha256)
+        assert watch.look(signal="none").decision is None
 
 
 async def test_candles_that_changed_since_are_told_and_not_shown(made, tmp_path):

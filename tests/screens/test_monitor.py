@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tradingai.engine.core.commands import Replay, SetKillSwitch, SetThreshold, StopScanLoop
+from tradingai.engine.core.commands import Replay, SetKillSwitch, SetThreshold, StartScanLoop, StopScanLoop
 from tradingai.engine.queries.model_snapshot import Problem
 from tradingai.engine.queries.rolling import REASONS
 from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY, LoopView
@@ -348,6 +348,16 @@ async def test_watching_goes_to_the_replay_and_back(console: MakeConsole):
 async def test_the_loop_stops_after_a_question(console: MakeConsole):
     (command,) = await sent(console("full", screen="monitor"), "L", "enter")
     assert isinstance(command, StopScanLoop)
+
+
+async def test_a_loop_that_begins_is_watched(console: MakeConsole):
+    base = full()
+    made = console(replace(working(), loop=LoopView("off"), evaluations=base.evaluations), screen="monitor")
+    made.app.watched = NEWEST_REPLAY
+    (command,) = await sent(made, "L", "enter")
+    assert isinstance(command, StartScanLoop)
+    assert made.app.watched == ""
+    assert made.engine.watched.run == ""
 
 
 async def test_pause_holds_the_picture_and_not_the_header(console: MakeConsole):

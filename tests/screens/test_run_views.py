@@ -12,7 +12,7 @@ from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY, WatchedRun
 from tradingai.engine.queries.run_views import choose_run
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.read_only import reading
-from tradingai.engine.store.run_table import RunKind, RunRow
+from tradingai.engine.store.run_table import ReplayPlanRow, RunKind, RunRow
 from tradingai.engine.store.scan_rows import DecisionRow, ScanRecord, ScanRow
 from tradingai.engine.store.scan_table import RunResultRow
 
@@ -92,6 +92,15 @@ async def test_how_a_replay_ended(tmp_path: Path, state):
         await store.scans.finish(RunResultRow("r", state, {"end": "2026-03-07T12:00:00Z"}, {}))
         run = chosen(home)
     assert (run.state, run.last_at) == (state, NOW + timedelta(days=3))
+
+
+async def test_a_replay_under_way_says_how_far_it_will_go_and_how_fast(tmp_path: Path):
+    home = tmp_path / "home"
+    async with open_store(home, SimulatedClock(NOW)) as (store, _):
+        plan = ReplayPlanRow(NOW, NOW + timedelta(hours=72), 120, 600.0)
+        await store.runs.start(RunRow("r", "replay", "simulated", NOW, None, "s", "c", {}), plan)
+        run = chosen(home)
+    assert (run.first_at, run.last_at, run.speed) == (NOW, NOW + timedelta(hours=72), 600.0)
 
 
 async def test_a_replay_without_a_job_is_dead(tmp_path: Path):

@@ -124,7 +124,7 @@ class MonitorScreen(ConsoleScreen):
         start_replay(self.host, lambda: self.watch_run(NEWEST_REPLAY))
 
     def do_loop(self) -> None:
-        """Start the scan loop, or stop it."""
+        """Start the scan loop and watch it, or stop it."""
         from tradingai.screens.steps import toggle_loop
 
-        toggle_loop(self.host)
+        toggle_loop(self.host, lambda: self.watch_run(""))

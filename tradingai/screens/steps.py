@@ -4,7 +4,7 @@ screen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -266,8 +266,11 @@ def _seconds(text: str) -> str:
         return _SECONDS
 
 
-def toggle_loop(host: Host) -> None:
-    """Begin the scan loop in this console, or stop it; an engine elsewhere is stopped where it runs."""
+def toggle_loop(host: Host, begun: Callable[[], None] = lambda: None) -> None:
+    """Begin the scan loop in this console, or stop it; an engine elsewhere is stopped where it runs.
+
+    ``begun`` is called once the order to begin was given.
+    """
     loop = host.snapshot.loop
     if loop.state == "elsewhere":
         host.say(
@@ -275,7 +278,7 @@ def toggle_loop(host: Host) -> None:
             "warning",
         )
     elif loop.state == "off":
-        _start_loop(host)
+        _start_loop(host, begun)
     else:
         texts = [
             "It ends after the scan under way. Everything stored is kept; the paper account waits.",
@@ -285,7 +288,7 @@ def toggle_loop(host: Host) -> None:
         host.ask(dialog, lambda _: host.order(StopScanLoop(**host.engine.issue())))
 
 
-def _start_loop(host: Host) -> None:
+def _start_loop(host: Host, begun: Callable[[], None]) -> None:
     snapshot = host.snapshot
     live = [item.model for item in snapshot.evaluations if item.live_version]
     texts = [
@@ -297,10 +300,12 @@ def _start_loop(host: Host) -> None:
     usual = snapshot.loop.interval_s or USUAL_INTERVAL_S
     fields = (Field("interval", "seconds between scans", f"{usual:g}", check=_seconds),)
     dialog = Dialog("Begin the scan loop", texts, verb="begin scanning", keep="leave it off", fields=fields)
-    host.ask(
-        dialog,
-        lambda values: host.order(StartScanLoop(**host.engine.issue(), interval_s=float(values["interval"]))),
-    )
+
+    def answer(values: dict[str, str]) -> None:
+        host.order(StartScanLoop(**host.engine.issue(), interval_s=float(values["interval"])))
+        begun()
+
+    host.ask(dialog, answer)
 
 
 def resume(host: Host, job: JobView) -> None:
