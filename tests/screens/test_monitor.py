@@ -19,7 +19,8 @@ from tradingai.screens.price_chart import Mark, in_minutes, price_picture
 from tradingai.screens.view import Extent, Selection
 
 from tests.fakes import console_monitor
-from tests.fakes.console_home import NOW, at
+from tests.fakes.console_home import NOW, at, empty
+from tests.fakes.console_runs import job
 from tests.fakes.console_story import full, working
 from tests.screens.conftest import Console, MakeConsole
 from tests.screens.test_views import text_of
@@ -140,6 +141,26 @@ def test_an_interrupted_replay_says_where():
     assert head(replace(base, monitor=replace(base.monitor, run=run))).startswith(
         "The replay was interrupted at 41:26 of 72 h"
     )
+
+
+def test_a_replay_that_failed_says_why():
+    broken = job(
+        40, "replay", "", "failed", "12:04:10", message="candles end at 2025-11-10 01:08", remedy="Ask less."
+    )
+    base = working()
+    run = replace(base.monitor.run, state="failed")
+    stopped = replace(base, jobs=(broken, *base.jobs), monitor=replace(base.monitor, run=run))
+    assert head(stopped) == "The replay failed at 41:26 of 72 h: candles end at 2025-11-10 01:08."
+    none_yet = replace(empty(), jobs=(broken,))
+    text = shown(none_yet)
+    assert "The replay did not begin: candles end at 2025-11-10 01:08" in text
+    assert "Ask less." in text
+
+
+def test_rows_have_a_value_for_every_column_of_their_export():
+    view = MonitorScreen.view(None, full(), Selection(), Extent(160, 48))  # type: ignore[arg-type]
+    for table in view.tables:
+        assert {len(row.plain) for row in table.rows} == {len(table.heads)}
 
 
 # ------------------------------------------------------------------------------ what is wrong

@@ -16,7 +16,7 @@ from tradingai.screens.monitor_parts import (
     signals_table,
     window_words,
 )
-from tradingai.screens.monitor_words import beside, result_r, sentence
+from tradingai.screens.monitor_words import beside, failed_replay, result_r, sentence
 from tradingai.screens.price_chart import Candle, Entry, Mark, in_minutes, label, price_picture
 from tradingai.screens.view import Extent, Page, Selection, Slot, View, empty_state, paragraph
 from tradingai.widgets import numbers
@@ -112,8 +112,10 @@ class MonitorPage:
             "Each coin's newest decision stands here with its confidence and tier, the funnel with a reason "
             "for every decision, signals and what became of them."
         )
-        if snapshot.problem is not None:
-            self.page.add(*paragraph(snapshot.problem.remedy, self.extent.width))
+        failed = failed_replay(snapshot)
+        remedy = snapshot.problem.remedy if snapshot.problem else failed.remedy if failed else ""
+        if remedy:
+            self.page.add(*paragraph(remedy, self.extent.width))
             self.page.gap()
         if snapshot.loop.state != "off" or snapshot.active_job("replay") is not None:
             self.page.add(BLANK, *empty_state(what, "It fills with the first scan.", keys=(), width=width))

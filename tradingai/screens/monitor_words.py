@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from tradingai.engine.queries.run_snapshot import CoinNow, MonitorView, WatchedRun
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventView
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventView, JobView
 from tradingai.screens.overview_parts import context as origin
 from tradingai.screens.view import Extent, headline, opening
 from tradingai.widgets import numbers
@@ -90,6 +90,9 @@ def _nothing_yet(snapshot: ConsoleSnapshot) -> Line:
         return headline("A replay begins: loading models and candles.")
     if loop.stopped_why:
         return headline(f"The scan loop ended: {loop.stopped_why}", alarm=True)
+    failed = failed_replay(snapshot)
+    if failed is not None:
+        return headline(f"The replay did not begin: {failed.message}", alarm=True)
     if loop.state in {"scanning", "elsewhere"}:
         return headline("The scan loop begins its first run.")
     return headline("The scan loop is off; nothing is scanned.")
@@ -108,9 +111,20 @@ def _replay_sentence(snapshot: ConsoleSnapshot, view: MonitorView) -> Line:
         )
     if job is not None:
         return headline("The next replay begins: loading models and candles.")
+    failed = failed_replay(snapshot)
     if run.state in {"failed", "interrupted"}:
-        return headline(f"The replay was {run.state} {place_in_replay(run)}; r starts another.", alarm=True)
+        why = f": {failed.message}" if failed is not None and run.state == "failed" else "; r starts another"
+        word = "failed" if run.state == "failed" else "was interrupted"
+        return headline(f"The replay {word} {place_in_replay(run)}{why}.", alarm=True)
+    if failed is not None and failed.started_at is not None and failed.started_at > run.started_at:
+        return headline(f"The next replay failed: {failed.message}", alarm=True)
     return headline(f"Replay finished: {_results(view)}.")
+
+
+def failed_replay(snapshot: ConsoleSnapshot) -> JobView | None:
+    """The newest replay's job, where it failed."""
+    job = snapshot.last_job("replay")
+    return job if job is not None and job.state == "failed" else None
 
 
 def _results(view: MonitorView) -> str:
