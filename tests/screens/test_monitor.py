@@ -157,6 +157,14 @@ def test_a_replay_that_failed_says_why():
     assert "Ask less." in text
 
 
+def test_a_back_off_says_its_effect():
+    text = shown(
+        monitored(guard="REDUCING", guard_detail="2 losses within 60 minutes: risk × 0.5"), (160, 48)
+    )
+    row = next(row for row in text.splitlines() if row.startswith("back-off"))
+    assert row.split(maxsplit=1)[1] == "! risk × 0.5"
+
+
 def test_rows_have_a_value_for_every_column_of_their_export():
     view = MonitorScreen.view(None, full(), Selection(), Extent(160, 48))  # type: ignore[arg-type]
     for table in view.tables:

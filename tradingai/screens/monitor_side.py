@@ -125,8 +125,10 @@ def rate_lines(snapshot: ConsoleSnapshot, view: MonitorView, width: int) -> list
     if free and now is not None:
         at = min(free)
         slot = Span(f"{numbers.time_z(at)}, in {numbers.stopwatch((at - now).total_seconds())}")
-    reducing = view.guard in {"REDUCING", "HALTED"}
-    back_off = Span(f"! {view.guard_detail}" if reducing else "none", "orange" if reducing else "text")
+    back_off = Span("none")
+    if view.guard in {"REDUCING", "HALTED"}:
+        effect = view.guard_detail.rsplit(": ", 1)[-1] if view.guard == "REDUCING" else view.guard
+        back_off = Span(f"! {effect}", "orange+b")
     return [
         rule("Rate limits", f"rolling {rates.window_minutes} min", width),
         _used("all signals", rates.total, rates.total_limit, width),
