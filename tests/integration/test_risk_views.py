@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -57,13 +58,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return replay_home(tmp_path_factory.mktemp("risk") / "home", days=5.0).root
 
 
-@pytest.fixture(params=ACCOUNTS)
-async def replayed(request: pytest.FixtureRequest, made: Path, tmp_path: Path):
+@pytest.fixture(scope="module", params=ACCOUNTS)
+def replayed(request: pytest.FixtureRequest, made: Path, tmp_path_factory: pytest.TempPathFactory):
     """(home, document of its replay, scans, settings' changes): two Prague midnights and a half."""
-    home, changes = shutil.copytree(made, tmp_path / "home", symlinks=True), ACCOUNTS[request.param]
-    async with open_replays(home, **changes) as replays:
-        document = await replays.replay(HOURS, end=LAST_SCAN)
-        scans = await replays.store.scans.scans(document["run"])
+    home = shutil.copytree(made, tmp_path_factory.mktemp("replayed") / "home", symlinks=True)
+    changes = ACCOUNTS[request.param]
+
+    async def replay():
+        async with open_replays(home, **changes) as replays:
+            document = await replays.replay(HOURS, end=LAST_SCAN)
+            return document, await replays.store.scans.scans(document["run"])
+
+    document, scans = asyncio.run(replay())
     return home, document, scans, changes
 
 
@@ -192,6 +198,8 @@ async def test_a_halt_its_cause_and_the_way_out(tmp_path: Path):
         await bench.scan(1)
         on = look(home, bench.clock.now())
         assert (on.halt_event, on.halt_closed) == (closed.halt_event, closed.halt_closed)
+        assert (on.day, on.trades) == (closed.day, closed.trades), "it is the same account, on the same day"
+        assert on.day.trades == on.facts.closed >= 1
         await carry_out(
             bench.store, bench.settings, bench.paths, bench.clock,
             ResetAccount(**ISSUED, reason="it was a test"),
@@ -218,6 +226,25 @@ async def test_an_earlier_run_of_changed_settings_is_not_the_live_account(tmp_pa
     assert earlier.account == {**status, "as_of": earlier.account["as_of"]}
     assert earlier.account["day"] == "2026-03-04", "no midnight passes for it any more"
     assert set(earlier.runs) == {first, bench.run_id}
+
+
+async def test_trades_of_a_lost_account_are_not_those_of_the_fresh_one(tmp_path: Path):
+    home = tmp_path / "home"
+    async with open_bench(home, interval_s=60) as bench:
+        await bench.scan(30)
+        assert look(home, bench.clock.now()).day.trades >= 1
+        step, at_us = bench.begun.step, datetime_to_us(bench.clock.now())
+        desk, events = halt_desk(step.desk, at_us, "total_stop", "equity fell below the total stop")
+        lost = replace(desk, paper=replace(desk.paper, balance=181_000.0, positions=()))
+        await bench.begun.run.change_desk(lost, at_us, "test", "", events)
+        assert look(home, bench.clock.now()).facts.leaving == "fresh"
+        await carry_out(
+            bench.store, bench.settings, bench.paths, bench.clock,
+            ResetAccount(**ISSUED, reason="a fresh one, please"),
+        )  # fmt: skip
+        view = look(home, bench.clock.now())
+    assert (view.account["status"], view.account["balance"]) == ("ACTIVE", 200_000.0)
+    assert (view.day.trades, view.trades, view.facts.closed) == (0, (), 0)
 
 
 async def test_an_account_that_cannot_be_read_is_the_views_problem(tmp_path: Path):

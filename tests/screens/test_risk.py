@@ -19,6 +19,7 @@ from tradingai.engine.risk.ftmo import Breach
 from tradingai.engine.risk.guard import GuardState, GuardStatus
 from tradingai.engine.runtime.account_facts import HomeAccounts
 from tradingai.screens.risk import RiskScreen
+from tradingai.screens.risk_curve import axis_label
 from tradingai.screens.view import Extent, Selection, View
 from tradingai.widgets.plot import Picture
 
@@ -369,6 +370,15 @@ def test_floors_step_at_the_midnights_below_the_curve():
     assert "Mon 23:00Z reset" in rows[-1]
     assert "Tue 23:00Z reset" in rows[-1]
     assert rows[-1].rstrip().endswith("now")
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "label"),
+    [(204_000.0, 2_000.0, "204 k"), (197_500.0, 2_500.0, "197.5 k"), (203_500.0, 500.0, "203.5 k"),
+     (203_950.0, 50.0, "203,950"), (203_950.5, 0.5, "203,950.50")],
+)  # fmt: skip
+def test_labels_of_the_axis_tell_two_ticks_apart(value: float, step: float, label: str):
+    assert axis_label(value, step) == label
 
 
 def test_floors_that_are_not_known_are_not_drawn():

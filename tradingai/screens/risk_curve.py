@@ -21,7 +21,7 @@ Axis = tuple[tuple[float, str], ...]
 def axis_label(value: float, step: float) -> str:
     """Money on the axis, with the digits that tell two labels apart: ``204 k``, ``203.5 k``, ``203,950``."""
     if step >= 100:
-        digits = 0 if step >= 1_000 else 1
+        digits = 0 if step % 1_000 == 0 else 1
         return f"{numbers.decimal(value / 1_000, digits)} k"
     return numbers.decimal(value, 0 if step >= 1 else 2)
 

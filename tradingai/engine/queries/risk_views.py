@@ -29,11 +29,17 @@ from tradingai.engine.store.stamps import stamp
 
 TRADES_SHOWN: Final = 200
 RUNS_SHOWN: Final = 30
-_TRADES: Final = "SELECT * FROM trades WHERE run_id = ? AND exit_at >= ?"
-_HALT_TRADES: Final = (
-    "SELECT * FROM trades WHERE run_id IN (SELECT run_id FROM runs WHERE run_id = ? OR kind = ?)"
-    " AND exit_at >= ? AND exit_reason = 'halt' ORDER BY exit_at, key"
+_OF_ACCOUNT: Final = "run_id IN (SELECT run_id FROM runs WHERE run_id = ? OR kind = ?)"
+_TRADES: Final = f"SELECT * FROM trades WHERE {_OF_ACCOUNT} AND exit_at >= ?"  # noqa: S608 - fixed texts
+_SUMS: Final = (
+    "SELECT count(*), coalesce(sum(r), 0.0), coalesce(sum(swap - commission), 0.0) FROM trades"  # noqa: S608 - fixed
+    f" WHERE {_OF_ACCOUNT} AND exit_at >= ?"
 )
+_FRESH: Final = (
+    f"SELECT coalesce(max(at), '') FROM desk_changes WHERE {_OF_ACCOUNT}"  # noqa: S608 - fixed texts
+    " AND json_extract(desk, '$.paper.trades') = 0"
+)
+"""When the account was last one that had closed nothing: what was closed before is another one's."""
 _RUNS: Final = (
     "SELECT run_id FROM runs WHERE kind IN ('live', 'replay', 'drill')"
     " AND EXISTS (SELECT 1 FROM run_accounts WHERE run_accounts.run_id = runs.run_id)"
@@ -135,7 +141,7 @@ class RiskReader:
         except TradingAIError as error:
             problem = Problem(error.message, error.remedy)
         document = facts.document
-        trades, day = _day(connection, run.run, document)
+        trades, day = _day(connection, run.run, document, live=live)
         halted = document.get("status") == "HALTED"
         event, price = kept.halts.get(str(document.get("since")), (None, "")) if halted else (None, "")
         points = kept.curve.bounds()
@@ -205,20 +211,18 @@ def _account(connection: sqlite3.Connection, run: str) -> StoredAccount | None:
 
 
 def _day(
-    connection: sqlite3.Connection, run: str, document: Mapping[str, Any]
+    connection: sqlite3.Connection, run: str, document: Mapping[str, Any], *, live: bool
 ) -> tuple[tuple[TradeView, ...], DayView]:
     """What was closed since the account's last Prague midnight."""
     if not document:
         return (), DayView()
-    since = stamp(parse_iso(document["day_start"]))
+    whose = (run, _others(live=live))
+    fresh = connection.execute(_FRESH, whose).fetchone()[0]
+    since = max(stamp(parse_iso(document["day_start"])), fresh)
     rows = connection.execute(
-        f"{_TRADES} ORDER BY exit_at DESC, key DESC LIMIT {TRADES_SHOWN}", (run, since)
+        f"{_TRADES} ORDER BY exit_at DESC, key DESC LIMIT {TRADES_SHOWN}", (*whose, since)
     ).fetchall()
-    count, net_r, paid = connection.execute(
-        "SELECT count(*), coalesce(sum(r), 0.0), coalesce(sum(swap - commission), 0.0) FROM trades"
-        " WHERE run_id = ? AND exit_at >= ?",
-        (run, since),
-    ).fetchone()
+    count, net_r, paid = connection.execute(_SUMS, (*whose, since)).fetchone()
     return tuple(_trade(row) for row in rows), DayView(count, net_r, paid)
 
 
@@ -226,7 +230,9 @@ def _closed_by_halt(
     connection: sqlite3.Connection, run: str, document: Mapping[str, Any], *, live: bool
 ) -> tuple[TradeView, ...]:
     since = stamp(parse_iso(document["since"]))
-    rows = connection.execute(_HALT_TRADES, (run, _others(live=live), since))
+    rows = connection.execute(
+        f"{_TRADES} AND exit_reason = 'halt' ORDER BY exit_at, key", (run, _others(live=live), since)
+    )
     return tuple(_trade(row) for row in rows)
 
 
