@@ -183,7 +183,7 @@ class RiskPage:
         extent, page = self.extent, self.page
         halted = risk.account["status"] == "HALTED"
         if halted:
-            page.add(*risk_parts.halt_lines(self.snapshot, risk, extent.width))
+            page.add(*risk_parts.halt_lines(self.snapshot, risk, extent.width, alone=not extent.tall))
             page.gap()
         if not halted or extent.tall:
             page.table(risk_parts.floors_table(risk, extent), heads=not extent.narrow)
@@ -240,10 +240,9 @@ class RiskPage:
         now = self.snapshot.now
         if self.extent.narrow:
             return risk_parts.day_lines(risk, now, 24, full=False)
-        groups = [
-            risk_parts.day_lines(risk, now, 42, full=True),
-            risk_parts.state_lines(risk, now, 42),
-        ]
+        groups = [risk_parts.day_lines(risk, now, 42, full=True)]
+        if risk.account["status"] != "HALTED":
+            groups.append(risk_parts.state_lines(risk, now, 42))
         return stack(*groups)
 
     def _chart_note(self, risk: RiskView) -> str:

@@ -279,10 +279,10 @@ def drill_lines(snapshot: ConsoleSnapshot, view: RiskView, width: int) -> list[L
     ]
 
 
-def halt_lines(snapshot: ConsoleSnapshot, view: RiskView, width: int) -> list[Line]:
-    """Why, done, now, next."""
+def halt_lines(snapshot: ConsoleSnapshot, view: RiskView, width: int, *, alone: bool) -> list[Line]:
+    """Why, done, now, next; ``alone``: it stands in the place of the floors."""
     note = f"event {view.halt_event:,}" if view.halt_event is not None else ""
-    lines = [rule("Why", note, width, focus=True)]
+    lines = [rule("Why", note, width, focus=alone)]
     lines += [line(pad(2), row) for row in wrap(why_text(view), width - 4)]
     for label, text in halt_words(snapshot, view):
         rows = wrap(text, width - 10)
