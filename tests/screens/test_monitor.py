@@ -125,6 +125,7 @@ def test_a_replay_is_labelled_everywhere():
         assert view.replay
         assert view.headline.text.startswith("Replay")
         assert "run 8782df, at 41:26 of 72 h" in view.context.text
+        assert "SYNTHETIC" in text_of(view)
 
 
 def test_a_finished_replay_says_so_with_its_results():
@@ -155,6 +156,15 @@ def test_a_replay_that_failed_says_why():
     text = shown(none_yet)
     assert "The replay did not begin: candles end at 2025-11-10 01:08" in text
     assert "Ask less." in text
+
+
+def test_a_replay_without_a_scan_begins():
+    base = working()
+    run = replace(base.monitor.run, scans=0, now=None, first_at=None)
+    view = replace(base.monitor, run=run, coins=(), signals=(), last_scan_at=None)
+    text = shown(replace(base, monitor=view), (160, 48))
+    assert "The replay begins: no scan is stored yet." in text
+    assert "It fills with the first scan." in text
 
 
 def test_a_back_off_says_its_effect():
@@ -288,7 +298,7 @@ def test_candles_where_there_is_room_and_a_line_where_there_is_not():
     short, more = price_picture(candles, marks, None, 50, 9, minutes=1, axis=False)
     assert any("┃" in line.text or "│" in line.text for line in tall.lines())
     assert not any("┃" in line.text for line in short.lines())
-    assert (many, more) == (100 - 4, 2 * (50 - 4))
+    assert (many, more) == ((100 - 4, "1m candles"), (2 * (50 - 4), "close 1m"))
 
 
 def test_labels_that_want_one_row_stand_below_each_other():

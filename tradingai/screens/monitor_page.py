@@ -17,7 +17,7 @@ from tradingai.screens.monitor_parts import (
     window_words,
 )
 from tradingai.screens.monitor_words import beside, failed_replay, result_r, sentence
-from tradingai.screens.price_chart import Candle, Entry, Mark, in_minutes, label, price_picture
+from tradingai.screens.price_chart import Candle, Entry, Mark, Shown, in_minutes, label, price_picture
 from tradingai.screens.view import Extent, Page, Selection, Slot, View, empty_state, paragraph
 from tradingai.widgets import numbers
 from tradingai.widgets.footer import Key
@@ -54,14 +54,15 @@ class MonitorPage:
         extent, snapshot, monitor = self.extent, self.snapshot, self.monitor
         head = sentence(snapshot, extent)
         width = extent.columns - extent.side
-        slots = self._nothing() if monitor is None or not self._begun(monitor) else self._body(monitor)
+        begun = monitor is not None and (bool(monitor.coins) or monitor.run.scans > 0)
+        slots = self._body(monitor) if monitor is not None and begun else self._nothing()
         slots.insert(0, Slot("main", 0, 0, width, len(self.page.lines), tuple(self.page.lines)))
         coins = monitor.coins if monitor else ()
         return View(
             headline=head,
             context=beside(snapshot, extent, self.selection.option(PAUSED), self._room(head)),
             slots=tuple(slots),
-            side=self._side(monitor) if extent.wide and monitor else (),
+            side=self._side(monitor) if extent.wide and monitor and begun else (),
             tables=tuple(self.page.tables),
             drawn=self.page.drawn,
             keys=keys_of(snapshot, self.selection),
@@ -90,9 +91,6 @@ class MonitorPage:
         extent = self.extent
         return extent.side_width if extent.wide else extent.width - head.width - 2
 
-    def _begun(self, monitor: MonitorView) -> bool:
-        return bool(monitor.coins) or monitor.run.scans > 0
-
     def _interest(self) -> Interest:
         chosen = _signal_at(self.monitor, self.selection) if self.monitor and self._on_signals() else None
         signal = chosen.key if chosen else ""
@@ -117,7 +115,8 @@ class MonitorPage:
         if remedy:
             self.page.add(*paragraph(remedy, self.extent.width))
             self.page.gap()
-        if snapshot.loop.state != "off" or snapshot.active_job("replay") is not None:
+        replaying = self.monitor is not None and self.monitor.run.replay and self.monitor.run.state == "open"
+        if replaying or snapshot.loop.state != "off" or snapshot.active_job("replay") is not None:
             self.page.add(BLANK, *empty_state(what, "It fills with the first scan.", keys=(), width=width))
         elif live:
             takes = "Scanning is a dry run: live candles, a paper account, no orders."
@@ -207,17 +206,17 @@ class MonitorPage:
             Slot("chart", x + 1, top + 1, width, height, picture),
         ]
 
-    def _chart_note(self, shown: int, position: PositionView | None, minutes: int, width: int) -> str:
-        if not shown:
+    def _chart_note(self, shown: Shown, position: PositionView | None, minutes: int, width: int) -> str:
+        if not shown.candles:
             paused = bool(self.selection.option(PAUSED))
             return "not in the paused picture" if paused else "no candles yet"
         if position is not None and not self.extent.narrow:
             since = f"{position.side} since {numbers.time_z(position.entry_at, seconds=False)}"
-            kind = f"{minutes}m candles" if width >= 80 else f"{minutes}m"
+            kind = shown.kind if width >= 80 else f"{minutes}m"
             return f"{kind}, {since} at {price(position.entry)}, {result_r(position.r)}"
-        span = minutes * shown
+        span = minutes * shown.candles
         text = f"{span} min" if span < 240 else f"{span / 60:.0f} h"
-        return f"close {minutes}m, {text}" if self.extent.narrow else f"{minutes}m candles, {text}"
+        return f"{shown.kind}, {text}"
 
     # -- signals
 

@@ -92,11 +92,10 @@ def _coins_note(snapshot: ConsoleSnapshot, view: MonitorView, extent: Extent) ->
     if view.run.replay:
         value, source = threshold_of(view), "of the run"
     text = "" if value is None else f"threshold {value:.2f} {source}".strip()
-    if extent.narrow:
-        return f"SYNTHETIC, {text}".strip(", ") if snapshot.synthetic else text
-    if view.hysteresis is not None and text:
+    if view.hysteresis is not None and text and not extent.narrow:
         text += f", hysteresis {view.hysteresis:.2f}"
-    return text
+    told = snapshot.synthetic and (extent.narrow or view.run.replay)
+    return f"SYNTHETIC, {text}".strip(", ") if told else text
 
 
 def _scale(view: MonitorView, width: int) -> str:

@@ -102,13 +102,7 @@ def _replay_sentence(snapshot: ConsoleSnapshot, view: MonitorView) -> Line:
     run = view.run
     job = snapshot.active_job("replay")
     if run.state == "open":
-        newest = view.signals[0] if view.signals else None
-        if newest is None:
-            return headline(f"Replay, {numbers.plural(run.scans, 'scan')} so far: nothing emitted.")
-        emitted = numbers.plural(view.signals_in_window, "signal")
-        return headline(
-            f"Replay: {emitted}, newest {newest.symbol} {newest.side.upper()} {newest.confidence:.2f}."
-        )
+        return headline(_under_way(view))
     if job is not None:
         return headline("The next replay begins: loading models and candles.")
     failed = failed_replay(snapshot)
@@ -119,6 +113,16 @@ def _replay_sentence(snapshot: ConsoleSnapshot, view: MonitorView) -> Line:
     if failed is not None and failed.started_at is not None and failed.started_at > run.started_at:
         return headline(f"The next replay failed: {failed.message}", alarm=True)
     return headline(f"Replay finished: {_results(view)}.")
+
+
+def _under_way(view: MonitorView) -> str:
+    scans, newest = view.run.scans, view.signals[0] if view.signals else None
+    if not scans:
+        return "The replay begins: no scan is stored yet."
+    if newest is None:
+        return f"Replay, {numbers.plural(scans, 'scan')} so far: nothing emitted."
+    emitted = numbers.plural(view.signals_in_window, "signal")
+    return f"Replay: {emitted}, newest {newest.symbol} {newest.side.upper()} {newest.confidence:.2f}."
 
 
 def failed_replay(snapshot: ConsoleSnapshot) -> JobView | None:

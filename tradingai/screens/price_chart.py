@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 from tradingai.engine.queries.run_snapshot import PricePoint
 from tradingai.screens.monitor_parts import price
@@ -40,6 +40,14 @@ class Entry:
     at: datetime
     value: float
     side: str
+
+
+class Shown(NamedTuple):
+    """What a picture of prices holds."""
+
+    candles: int
+    kind: str
+    """``1m candles``, or ``close 1m`` where they are drawn as a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +89,14 @@ def price_picture(
     minutes: int,
     axis: bool,
     solid_down: bool = False,
-) -> tuple[Picture, int]:
-    """The newest candles that fit, and how many. ``axis`` gives the last row to times."""
+) -> tuple[Picture, Shown]:
+    """The newest candles that fit, and what is shown. ``axis`` gives the last row to times."""
     picture = Picture(width, height)
     rows = height - (1 if axis else 0)
     gutter = max((len(mark.label) for mark in marks), default=0) + 1
     columns = width - gutter
     if rows < 2 or columns < 8 or not candles:
-        return picture, 0
+        return picture, Shown(0, "")
     frame = _frame(candles[-columns:], marks, columns, rows)
     solid = _room_for_candles(candles[-columns:], frame)
     if not solid:
@@ -107,7 +115,7 @@ def price_picture(
     _paint_entry(picture, frame, shown, dots, entry)
     if axis:
         _paint_times(picture, shown, dots, rows, minutes)
-    return picture, len(shown)
+    return picture, Shown(len(shown), f"{minutes}m candles" if solid else f"close {minutes}m")
 
 
 def _frame(candles: Sequence[Candle], marks: Sequence[Mark], columns: int, rows: int) -> Frame:
