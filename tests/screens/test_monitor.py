@@ -241,6 +241,19 @@ def test_trouble_leads_with_what_since_when_and_what_to_do(made, wanted):
     assert head(made()) == wanted
 
 
+def test_a_long_failure_leaves_room_for_when_it_is_tried_again():
+    text = head(monitored(last_scan_state="failed", last_scan_detail="x" * 200, next_due=at("12:04:20")))
+    assert text.endswith("…. Retry at 12:04:20Z.")
+    assert len(text) == 78
+
+
+def test_a_drill_is_called_one():
+    base = working()
+    run = replace(base.monitor.run, kind="drill", state="finished")
+    text = shown(replace(base, monitor=replace(base.monitor, run=run)), (160, 48))
+    assert "Drill finished: 232 signals" in text
+
+
 def test_a_feed_that_recovered_is_no_trouble():
     base = silent()
     after = EventView(901, at("12:04:09"), "FeedRecovered", "info", "x", fields={"symbol": "ETH-USD"})

@@ -10,6 +10,7 @@ from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.monitor_parts import EXIT_WORDS, price, share_bar, window_words
 from tradingai.screens.monitor_words import (
     countdown,
+    kind_word,
     latency_text,
     place_in_replay,
     reason_word,
@@ -55,7 +56,7 @@ def _replay_head(view: MonitorView, width: int) -> list[Line]:
         share = (run.now - run.first_at) / (run.last_at - run.first_at)
     speed = "as fast as it goes" if run.speed is None else f"× {run.speed:g}"
     lines = [
-        rule("Replay", run_name(run), width),
+        rule(kind_word(run), run_name(run), width),
         pair(place_in_replay(run), run.state if run.state != "open" else speed, width),
         Line(progress(share, width, "blue" if run.state == "open" else "muted")),
     ]

@@ -49,6 +49,11 @@ def run_name(run: WatchedRun) -> str:
     return f"run {run.run.rsplit('-', 1)[-1]}"
 
 
+def kind_word(run: WatchedRun) -> str:
+    """``Replay``, or ``Drill``, which goes through stored candles too."""
+    return "Drill" if run.kind == "drill" else "Replay"
+
+
 def hours(seconds: float) -> str:
     """``41:26``."""
     minutes = max(0, int(seconds)) // 60
@@ -79,7 +84,7 @@ def sentence(snapshot: ConsoleSnapshot, extent: Extent) -> Line:
         return _nothing_yet(snapshot)
     if view.run.replay:
         return _replay_sentence(snapshot, view)
-    return _trouble(snapshot, view) or headline(_calm(snapshot, view, extent))
+    return _trouble(snapshot, view, extent) or headline(_calm(snapshot, view, extent))
 
 
 def _nothing_yet(snapshot: ConsoleSnapshot) -> Line:
@@ -109,20 +114,22 @@ def _replay_sentence(snapshot: ConsoleSnapshot, view: MonitorView) -> Line:
     if run.state in {"failed", "interrupted"}:
         why = f": {failed.message}" if failed is not None and run.state == "failed" else "; r starts another"
         word = "failed" if run.state == "failed" else "was interrupted"
-        return headline(f"The replay {word} {place_in_replay(run)}{why}.", alarm=True)
+        what = f"The {kind_word(run).lower()} {word}"
+        return headline(f"{what} {place_in_replay(run)}{why}.", alarm=True)
     if failed is not None and failed.started_at is not None and failed.started_at > run.started_at:
         return headline(f"The next replay failed: {failed.message}", alarm=True)
-    return headline(f"Replay finished: {_results(view)}.")
+    return headline(f"{kind_word(run)} finished: {_results(view)}.")
 
 
 def _under_way(view: MonitorView) -> str:
-    scans, newest = view.run.scans, view.signals[0] if view.signals else None
+    word, scans = kind_word(view.run), view.run.scans
+    newest = view.signals[0] if view.signals else None
     if not scans:
-        return "The replay begins: no scan is stored yet."
+        return f"The {word.lower()} begins: no scan is stored yet."
     if newest is None:
-        return f"Replay, {numbers.plural(scans, 'scan')} so far: nothing emitted."
+        return f"{word}, {numbers.plural(scans, 'scan')} so far: nothing emitted."
     emitted = numbers.plural(view.signals_in_window, "signal")
-    return f"Replay: {emitted}, newest {newest.symbol} {newest.side.upper()} {newest.confidence:.2f}."
+    return f"{word}: {emitted}, newest {newest.symbol} {newest.side.upper()} {newest.confidence:.2f}."
 
 
 def failed_replay(snapshot: ConsoleSnapshot) -> JobView | None:
@@ -138,13 +145,13 @@ def _results(view: MonitorView) -> str:
     return f"{emitted}, {numbers.percent(view.win_rate)} won, {result_r(view.net_r)}"
 
 
-def _trouble(snapshot: ConsoleSnapshot, view: MonitorView) -> Line | None:
+def _trouble(snapshot: ConsoleSnapshot, view: MonitorView, extent: Extent) -> Line | None:
     """The first thing that keeps signals from coming, or None."""
     for found in (
         _halted(view),
         _ended(snapshot),
         _overdue(snapshot, view),
-        _failed_scan(view),
+        _failed_scan(view, extent),
         _killed(snapshot, view),
         _silent_feed(snapshot),
     ):
@@ -187,11 +194,15 @@ def _overdue(snapshot: ConsoleSnapshot, view: MonitorView) -> str:
     return f"No scan is stored since {since}; one was due at {numbers.time_z(view.next_due)}."
 
 
-def _failed_scan(view: MonitorView) -> str:
+def _failed_scan(view: MonitorView, extent: Extent) -> str:
+    """What failed may be long: when it is tried again stands behind it all the same."""
     if view.last_scan_state != "failed":
         return ""
-    again = f" Retry at {numbers.time_z(view.next_due)}." if view.next_due else ""
-    return f"Scan of {numbers.time_z(view.last_scan_at)} failed: {view.last_scan_detail}.{again}"
+    start = f"Scan of {numbers.time_z(view.last_scan_at)} failed: "
+    again = f". Retry at {numbers.time_z(view.next_due)}." if view.next_due else "."
+    room = max(10, extent.width - len(start) - len(again))
+    detail = view.last_scan_detail
+    return f"{start}{detail if len(detail) <= room else detail[: room - 1] + '…'}{again}"
 
 
 def _killed(snapshot: ConsoleSnapshot, view: MonitorView) -> str:

@@ -28,7 +28,7 @@ _MODELS: Final = (
     "SELECT versions FROM decisions WHERE run_id = ? AND scan_seq ="
     " (SELECT max(scan_seq) FROM decisions WHERE run_id = ?) ORDER BY place"
 )
-_AT_WORK: Final = "SELECT 1 FROM jobs WHERE kind = 'replay' AND state IN ('queued', 'running') LIMIT 1"
+_AT_WORK: Final = "SELECT 1 FROM jobs WHERE kind = ? AND state IN ('queued', 'running') LIMIT 1"
 
 
 def choose_run(connection: sqlite3.Connection, wanted: str = "") -> WatchedRun | None:
@@ -77,9 +77,9 @@ def _state(connection: sqlite3.Connection, row: sqlite3.Row) -> RunState:
         return cast("RunState", row["state"])
     if row["ended_at"] is not None:
         return "finished"
-    if row["kind"] == "replay" and connection.execute(_AT_WORK).fetchone() is None:
-        return "interrupted"
-    return "open"
+    if row["kind"] == "live" or connection.execute(_AT_WORK, (row["kind"],)).fetchone() is not None:
+        return "open"
+    return "interrupted"
 
 
 def _models(connection: sqlite3.Connection, run: str) -> Mapping[str, str]:
