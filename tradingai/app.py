@@ -185,7 +185,7 @@ class ConsoleApp(App[int]):
             self.say(text, level)
         place = self.engine.take_place()
         if place and self.current_mode == "overview" and self._console_screen() is not None:
-            self.run_worker(self._lead(place), name="lead", group="lead")
+            self.lead(place)
         version = self.engine.version()
         if version == self._seen:
             return
@@ -205,8 +205,11 @@ class ConsoleApp(App[int]):
             snapshot = replace(snapshot, events=_with_rows(snapshot.events, tuple(rows)))
         self._snapshot = snapshot
 
+    def lead(self, place: str) -> None:
+        """Go where the newest replay is seen."""
+        self.run_worker(self._lead(place), name="lead", group="lead")
+
     async def _lead(self, place: str) -> None:
-        """Go where the pipeline's end is seen, unless the operator is busy elsewhere."""
         self.watched = NEWEST_REPLAY
         await self.go(place)
 

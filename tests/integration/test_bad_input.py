@@ -124,7 +124,7 @@ def duplicates_that_disagree(lines):
         (out_of_order, ["out of time order", "line 202", "2025-06-01 01:40"]),
         (without_zone, ["line 2", "'2025-06-01T00:00'", "no zone"]),
         (with_a_negative_price, ["line 43", "low is -99", "above zero"]),
-        (forty_percent_empty, ["40.0%", "300 minutes", "20%"]),
+        (forty_percent_empty, ["40.0 %", "300 minutes", "20 %"]),
         (one_row, ["1 row,", "at least 60"]),
         (duplicates_that_disagree, ["line 43 and ", "line 44", "00:41", "disagree", "102.0 and 103.0"]),
     ],

@@ -55,6 +55,8 @@ async def test_every_size_is_drawn_without_running_over(console: MakeConsole):
             await pilot.resize_terminal(*size)
             await pilot.press(key)
             await pilot.pause()
+            while made.app.screen.size != size or made.app.screen.current is None:
+                await pilot.pause(0.02)
             strips = made.app.screen._compositor.render_strips()
             assert len(strips) == size[1]
             assert {strip.cell_length for strip in strips} == {size[0]}
@@ -73,7 +75,7 @@ async def test_filter_is_typed_and_gives_the_keys_back(console: MakeConsole):
         await pilot.press("slash", *"rsi_14", "enter")
         await pilot.pause()
         assert [row.key for row in made.app.screen.table().rows] == ["tf_1h_rsi_14", "rsi_14"]
-        assert any(", filter rsi_14, sorted by" in row for row in shown(made.app))
+        assert any("filter rsi_14, " in row for row in shown(made.app))
         await pilot.press("2")
         await pilot.pause()
         assert made.app.current_mode == "data"

@@ -272,11 +272,11 @@ def test_a_table_shows_the_row_under_the_cursor():
 
 def test_the_footer_leaves_keys_out_rather_than_cutting_them():
     keys = [Key(letter, f"word {letter}", "", letter) for letter in "abcdefgh"]
-    made = footer_line(keys, 80, can_filter=True)
+    made = footer_line(keys, 80, table=table(3))
     assert made.width == 78
     assert made.text.count("word") <= 6
     assert made.text.endswith("? keys  q quit")
-    assert "…" not in footer_line(keys, 60, can_filter=True).text
+    assert "…" not in footer_line(keys, 60, table=table(3)).text
 
 
 def test_the_help_panel_lists_all_keys():

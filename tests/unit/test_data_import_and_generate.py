@@ -297,7 +297,7 @@ def test_a_file_that_is_forty_percent_empty_is_refused_and_nothing_is_touched(pa
         for column in (raw.open, raw.high, raw.low):
             column[empty] = raw.close[empty]
     file = parquet(tmp_path, raw)
-    with pytest.raises(DataError, match=r"40\.0% of its 1,000 minutes are missing, or flat without volume"):
+    with pytest.raises(DataError, match=r"40\.0 % of its 1,000 minutes are missing, or flat without volume"):
         load(paths, file)
     assert read_dataset_manifest(paths, "BTC-USD") == before
     assert load(paths, file, max_empty_share=0.5, replace=True)[0].quality["share_empty"] == pytest.approx(

@@ -104,6 +104,10 @@ class ConsoleScreen(Shell):
         return table.row(self.selection.cursors.get(table.id)) if table is not None else None
 
     def _move(self, steps: int) -> None:
+        if self.helping:
+            self.help_top = max(0, self.help_top + steps)
+            self.paint()
+            return
         table = self.table()
         if table is None or not table.rows:
             return
@@ -277,6 +281,7 @@ class ConsoleScreen(Shell):
     def do_help(self) -> None:
         """Show or hide the panel of keys."""
         self.helping = not self.helping
+        self.help_top = 0
         self.paint()
 
     def do_palette(self) -> None:

@@ -61,7 +61,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         keep: str = "leave it",
         fields: Sequence[Field] = (),
         live: bool = False,
-        waits_for: str = "when the name matches",
+        waits_for: str = "when it matches",
     ) -> None:
         super().__init__()
         self.title_text = title

@@ -108,7 +108,7 @@ def features_table(snapshot: ConsoleSnapshot, selection: Selection, extent: Exte
     order = SORTS[selection.sort % len(SORTS)]
     coin = f"{view.coin}, " if not extent.narrow else ""
     shown = filtered(rows, selection.filter)
-    number = f"{len(shown)} of {len(rows)}, filter {selection.filter}" if selection.filter else f"{len(rows)}"
+    number = f"{len(shown)} of {len(rows)}" if selection.filter else f"{len(rows)}"
     note = f"{coin}{number}, sorted by {order}, limit {view.drift_limit:.2f}"
     heads = ("name", "group", "lookback_minutes", "source", "value", "drift")
     start = view.check.feature if view.check and not view.check.passed else ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tradingai.engine.core.report import GATE_IDS, EvaluationReport, GateResult, GroupAccuracy
 from tradingai.engine.queries.model_snapshot import EvaluationView
@@ -75,17 +75,30 @@ def _split(value: float, worst: float, limit: float, best: float) -> float:
     return 0.5 + 0.5 * (value - limit) / (best - limit) if best > limit else 1.0
 
 
+EVIDENCE_ROWS: Final = 2
+
+
+def _evidence(gate: GateResult, width: int) -> tuple[Line, ...]:
+    """What the gate rests on in two rows; of the leakage battery the checks, which have a section each
+    of their own.
+    """
+    text = gate.detail
+    if gate.id == "leakage" and gate.passed:
+        text = ", ".join(part.partition(":")[0] for part in gate.detail.split("; "))
+    rows = wrap(text, width - 12)
+    shown = [*rows[:EVIDENCE_ROWS]]
+    if len(rows) > EVIDENCE_ROWS:
+        shown[-1] += " …"
+    return tuple(line(pad(10), Span(row, "muted")) for row in shown)
+
+
 def gate_row(gate: GateResult, bar: int, *, evidence: int) -> Row:
     """A decided gate: sign and word, name, measured, threshold, margin, bar; its evidence below when there
     is room.
     """
     ink = "blue" if gate.passed else "orange"
     emphasis = "" if gate.passed else "+b"
-    below: tuple[Line, ...] = ()
-    if evidence:
-        rows = wrap(gate.detail, evidence - 12)
-        text = rows[0] + (" …" if len(rows) > 1 else "") if rows else ""
-        below = (line(pad(10), Span(text, "muted")),)
+    below = _evidence(gate, evidence) if evidence else ()
     return Row(
         gate.id,
         (
@@ -203,13 +216,27 @@ def leakage_lines(report: EvaluationReport, width: int, *, indent: int = 0) -> l
     for check in report.leakage:
         mark = Span("✓", "blue") if check.passed else Span("✗", "orange")
         name = check.name.replace("_", " ")
-        room = width - indent - 2 - len(name) - 2
         detail = check.detail if check.passed else ", ".join(check.accused) or check.detail
-        cut = detail if len(detail) <= room else detail[: max(0, room - 1)] + "…"
-        value = Span(cut, "muted" if check.passed else "orange")
-        free = max(1, width - indent - 2 - len(name) - len(cut))
-        lines.append(Line((pad(indent), mark, pad(1), Span(name), pad(free), value)))
+        ink = "muted" if check.passed else "orange"
+        free = width - indent - 2 - len(name) - len(detail)
+        head = (pad(indent), mark, pad(1), Span(name))
+        if free >= 2:
+            lines.append(Line((*head, pad(free), Span(detail, ink))))
+        else:
+            lines.append(Line(head))
+            lines += [line(pad(indent + 4), Span(row, ink)) for row in wrap(detail, width - indent - 4)]
     return lines
+
+
+def split_text(inputs: Mapping[str, Any]) -> str:
+    """Shares of the labelled bars that were trained on, tuned on and tested on, and the bars purged."""
+    split = inputs.get("split")
+    if not isinstance(split, Mapping):
+        return numbers.NOTHING
+    bars = {name: bounds[1] - bounds[0] for name, bounds in split.items() if isinstance(bounds, Sequence)}
+    parts = (bars["train"], bars["early_stop"] + bars["calibration"], bars["test"])
+    shares = " / ".join(f"{100 * part / sum(parts):.0f}" for part in parts)
+    return f"{shares}, purge {split['purged_size']}"
 
 
 def certificate_lines(item: EvaluationView, width: int) -> list[Line]:
@@ -218,7 +245,6 @@ def certificate_lines(item: EvaluationView, width: int) -> list[Line]:
     if report is None:
         return []
     inputs = report.inputs
-    split = "70 / 15 / 15, purge 15"
     lines = [
         rule(
             "Certificate", Span(numbers.hash8(item.certificate)) if item.certificate else "not issued", width
@@ -233,7 +259,7 @@ def certificate_lines(item: EvaluationView, width: int) -> list[Line]:
             f"{inputs.get('features', '–')}, {numbers.hash_groups(str(inputs.get('features_sha256', '')))}",
             width,
         ),
-        pair("split", split, width),
+        pair("split", split_text(inputs), width),
         pair("attempt", f"{report.attempt}, α {report.alpha:.4f}", width),
         pair("evaluated", numbers.day_time(report.evaluated_at), width),
         pair("took", numbers.took(report.seconds), width),

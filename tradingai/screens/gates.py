@@ -28,6 +28,8 @@ from tradingai.widgets.footer import Key
 from tradingai.widgets.line import BLANK, Line, Span, line, pad
 from tradingai.widgets.section import Column, Row, Table, rule, stack
 
+GATE_ROWS: Final = 5 * (1 + gate_parts.EVIDENCE_ROWS)
+"""Lines of five gates with all their evidence."""
 HEADS: Final = ("gate", "verdict", "value", "threshold", "margin", "detail")
 
 
@@ -167,7 +169,7 @@ class GatesPage:
             self._never(item)
             return []
         table = self._table(item)
-        self.page.table(table, heads=not self.extent.narrow, rows=12)
+        self.page.table(table, heads=not self.extent.narrow, rows=GATE_ROWS)
         row = self.page.cursor(table)
         gate = next((gate for gate in self._gates() if row and gate.id == row.key), None)
         if self.job is not None:

@@ -19,6 +19,7 @@ from tradingai.engine.queries.snapshot import (
     HeaderView,
     Interest,
     LiveView,
+    job_title,
 )
 from tradingai.screens.port import Receipt
 
@@ -97,6 +98,7 @@ class LiveEngine:
         for name in HEAVY_MODULES:
             await asyncio.to_thread(import_module, name)
         from tradingai.engine.queries.assemble import SnapshotReader
+        from tradingai.engine.queries.job_views import job_target
         from tradingai.screens.carrier import Carrier, surroundings
 
         self._context = self._opener()
@@ -104,7 +106,8 @@ class LiveEngine:
         self._reader = SnapshotReader(engine.paths, engine.settings, engine.clock, surroundings())
         self._carrier = Carrier(engine, self._reader, self._clock, self._say)
         for row in engine.recovered:
-            self._messages.append((f"{row.kind} {row.target} was interrupted; it can be resumed.", "warning"))
+            title = job_title(row.kind, job_target(row.kind, row.target))
+            self._messages.append((f"{title} was interrupted; it can be resumed.", "warning"))
         for problem in engine.problems:
             self._messages.append((f"{problem.message}. {problem.remedy}".strip(), "error"))
         await self._look(force=True)
@@ -165,7 +168,7 @@ class LiveEngine:
         feed = self._live.feed_at if self._live else None
         header = replace(
             header,
-            heartbeat_age_s=self._clock.monotonic() - seen,
+            heartbeat_age_s=None if header.engine == "none" else self._clock.monotonic() - seen,
             feed_age_s=(now - feed).total_seconds() if feed else None,
         )
         return replace(self._picture, now=now, header=header)

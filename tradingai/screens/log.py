@@ -83,7 +83,8 @@ class LogPage:
         row = page.cursor(table)
         chosen = next((event for event in events if row and event_row(event).key == row.key), None)
         if snapshot.problem is not None:
-            page.add(*paragraph(snapshot.problem.remedy, extent.width, indent=2))
+            stops = " Nothing is emitted until it can be read." if snapshot.header.kill_on else ""
+            page.add(*paragraph(f"{snapshot.problem.remedy}{stops}", extent.width, indent=2))
         elif not rows:
             self._nothing(bool(snapshot.events.rows))
         elif self.selection.option("fields") and chosen is not None:

@@ -17,6 +17,7 @@ from tradingai.screens.overview_parts import (
     system_line,
     system_lines,
     why_lines,
+    work_is_left,
 )
 from tradingai.screens.view import (
     Extent,
@@ -40,6 +41,7 @@ PHASE_ACTIONS: Final = {
     "t": "training",
     "v": "evaluation",
     "p": "promotion",
+    "r": "replay",
 }
 _KEY_HELP: Final = {
     "c": ("candles", "create synthetic candles"),
@@ -47,6 +49,7 @@ _KEY_HELP: Final = {
     "t": ("train", "train models, or resume those that stopped"),
     "v": ("evaluate", "evaluate what was trained; counted as an attempt"),
     "p": ("promote", "promote a model that passed every gate"),
+    "r": ("replay", "replay the newest hours with the live models"),
 }
 
 
@@ -189,7 +192,8 @@ class Overview:
         keys = []
         if next_phase(snapshot) is not None:
             keys.append(Key("n", "next step", "start the next step", "next"))
-        keys.append(Key("N", "run all", "run every step that is left; asks first", "all"))
+        if work_is_left(snapshot):
+            keys.append(Key("N", "run all", "run every step that is left; asks first", "all"))
         keys.append(Key("enter", "open", "open the row's screen", "open"))
         if snapshot.running_jobs:
             keys.append(Key("x", "cancel job", "stop a running job at its next safe point", "cancel"))

@@ -13,12 +13,30 @@ from tradingai.widgets.line import Line, Span, fit, pad
 from tradingai.widgets.section import Column, Row, Table, pair, rule
 from tradingai.widgets.signs import SIGNS, sign, status
 
+NEXT_COLUMNS: Final = 26
+"""``resume from the checkpoint``."""
+RESULT_COLUMNS: Final = 37
+"""What a terminal of 80 columns leaves for a phase's result."""
 JOB_COLUMNS: Final = 23
 """``evaluate lstm_BTC-USD`` and a little more."""
 
 
 def next_phase(snapshot: ConsoleSnapshot) -> PhaseView | None:
-    """The step that is next: the first one that is not done and not running, of those that exist."""
+    """The step that can be started now; None while the registry or the store cannot be read, since every
+    step would be refused.
+    """
+    unreadable = snapshot.ledger.problem is not None or snapshot.problem is not None
+    return None if unreadable else first_open(snapshot)
+
+
+def work_is_left(snapshot: ConsoleSnapshot) -> bool:
+    """Whether running all steps would be accepted and do something."""
+    unreadable = snapshot.ledger.problem is not None or snapshot.problem is not None
+    return not unreadable and any(phase.state not in {"done", "later"} for phase in snapshot.phases)
+
+
+def first_open(snapshot: ConsoleSnapshot) -> PhaseView | None:
+    """The first step that is not done and not running, of those that exist."""
     for phase in snapshot.phases:
         if phase.state in {"next", "failed", "interrupted"}:
             return phase
@@ -76,12 +94,21 @@ def _phase_state(phase: PhaseView) -> Span:
     return status(phase.state)
 
 
-def _phase_row(phase: PhaseView, *, wide: bool) -> Row:
+def _whole_clauses(text: str, room: int) -> str:
+    """As many of the clauses between commas as fit; the first one in any case."""
+    while len(text) > room and ", " in text:
+        text = text.rpartition(", ")[0]
+    return text
+
+
+def _phase_row(phase: PhaseView, extent: Extent) -> Row:
     dull = phase.state in {"waiting", "later"}
     timeless = dull or phase.state == "next"
     result = phase.result
     if phase.state == "running" and phase.eta_s is not None:
         result = f"{result}, ETA {numbers.stopwatch(phase.eta_s)}".strip(", ")
+    elif extent.narrow and phase.state in {"done", "refused"}:
+        result = _whole_clauses(result, RESULT_COLUMNS)
     ink = "faint" if dull else "text"
     cells: list[Span] = [
         Span(phase.title, ink),
@@ -89,7 +116,7 @@ def _phase_row(phase: PhaseView, *, wide: bool) -> Row:
         Span("" if timeless and phase.took_s is None else numbers.took(phase.took_s), ink),
         Span(result, ink),
     ]
-    if wide:
+    if extent.wide:
         cells.append(
             Span(phase.next_action or ("–" if not dull else ""), "text" if phase.next_action else "faint")
         )
@@ -111,7 +138,7 @@ def phases_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Tabl
         Column("result", 0),
     ]
     if extent.wide:
-        columns.append(Column("next action", 30))
+        columns.append(Column("next action", NEXT_COLUMNS))
     columns.append(Column("key", 3, "right"))
     existing = [phase for phase in snapshot.phases if phase.state != "later"]
     done = sum(1 for phase in existing if phase.state == "done")
@@ -119,9 +146,9 @@ def phases_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Tabl
     if snapshot.workload and extent.wide:
         candles = sum(data.rows for data in snapshot.datasets)
         note = f"{snapshot.workload.split(',')[0]}, {numbers.short(candles)} candles, seed {snapshot.seed}"
-    rows = filtered([_phase_row(phase, wide=extent.wide) for phase in snapshot.phases], wanted)
+    rows = filtered([_phase_row(phase, extent) for phase in snapshot.phases], wanted)
     heads = ("phase", "state", "took_s", "result", "next_action")
-    following = next_phase(snapshot) or next(
+    following = first_open(snapshot) or next(
         (phase for phase in snapshot.phases if phase.state in {"refused", "running"}), None
     )
     start = following.id if following else ""

@@ -97,6 +97,10 @@ class Host(Protocol):
         """Switch to another screen."""
         ...
 
+    def lead(self, place: str) -> None:
+        """Go where the newest replay is seen."""
+        ...
+
     def say(self, text: str, level: str = "info") -> None:
         """A toast, which is also in the log."""
         ...

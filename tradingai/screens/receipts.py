@@ -15,6 +15,8 @@ from tradingai.engine.core.commands import (
     ResetAccount,
     ResumeJob,
     Rollback,
+    SetKillSwitch,
+    SetThreshold,
     StartScanLoop,
     StopScanLoop,
 )
@@ -59,6 +61,15 @@ def outcome(command: Command, result: Mapping[str, Any]) -> str:
         what = _WORK.get(type(command).__name__, type(command).__name__)
         target = payload.get("symbol") or payload.get("model")
         return f"{what} of {target}." if target else f"{what}."
+    return _done(command, result)
+
+
+def threshold_word(value: float | None) -> str:
+    """A threshold, or whose it is when none was set."""
+    return "the settings' again" if value is None else f"{value:.2f}"
+
+
+def _done(command: Command, result: Mapping[str, Any]) -> str:
     match command:
         case Promote():
             text = f"{command.model} {result.get('version', command.version)} is live."
@@ -70,6 +81,10 @@ def outcome(command: Command, result: Mapping[str, Any]) -> str:
             text = "It goes on from its checkpoint."
         case ResetAccount():
             text = "A fresh account was opened." if result.get("fresh") else "The account left HALTED."
+        case SetKillSwitch():
+            text = "The kill switch is on: nothing is emitted." if command.on else "The kill switch is off."
+        case SetThreshold():
+            text = f"The threshold is {threshold_word(command.value)}."
         case StartScanLoop():
             text = "The scan loop begins: models are being loaded."
         case StopScanLoop():

@@ -49,6 +49,8 @@ def sentence(model: str, run: RunView | None, job: JobView | None) -> Line:
         if run is not None and run.points:
             accuracy = numbers.percent(run.points[-1].validation_accuracy)
             return headline(f"{model} is learning: {accuracy} on validation{left}.")
+        if job.state == "queued":
+            return headline(f"{model} waits until a worker is free.")
         return headline(f"{model} is in its first epoch{left}.")
     return headline(f"No run of {model} yet.") if run is None else _run_sentence(model, run)
 
@@ -140,7 +142,7 @@ def progress_lines(run: RunView | None, job: JobView | None, width: int) -> list
     seed = f", seed {run.seed}" if run.seed is not None else ""
     lines = [rule("Run", f"{run.label}{seed}{threads}", width)]
     epoch, epochs = detail.get("epoch"), detail.get("epochs", run.epochs)
-    head = f"epoch {epoch}/{epochs}" if epoch else "starting"
+    head = f"epoch {epoch}/{epochs}" if epoch else "queued" if job.state == "queued" else "starting"
     share = numbers.percent(job.fraction, 0) if job.fraction is not None else numbers.NOTHING
     speed = numbers.short(job.rate, f"{job.unit}/s") if job.rate else ""
     bar = max(10, min(46, width - 52))

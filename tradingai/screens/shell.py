@@ -16,7 +16,7 @@ from textual.widgets import Input
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.port import Host
 from tradingai.screens.view import LEAST_COLUMNS, LEAST_ROWS, Extent, Selection, View
-from tradingai.widgets.footer import HELP_COLUMNS, footer_line, help_lines
+from tradingai.widgets.footer import HELP_COLUMNS, footer_line, help_lines, help_scroll
 from tradingai.widgets.header import MODE_BY_ID, status_line, tabs_line
 from tradingai.widgets.line import BLANK, Line, Span, line, spread
 from tradingai.widgets.lineview import LineView
@@ -55,6 +55,7 @@ class Shell(Screen[None]):
         self.selection = Selection()
         self.current: View | None = None
         self.helping = False
+        self.help_top = 0
         self.dimmed = False
         self._toast: tuple[Line, ...] = ()
 
@@ -118,7 +119,7 @@ class Shell(Screen[None]):
 
     def paint(self, *, dimmed: bool | None = None) -> None:
         """Show the newest snapshot. Only cells that changed are repainted."""
-        if not self.is_attached or not self.query("#toast"):
+        if not self.is_attached or not self._is_whole():
             return
         if dimmed is not None:
             self.dimmed = dimmed
@@ -131,6 +132,10 @@ class Shell(Screen[None]):
             self.paint_header(self.host.snapshot)
         if self.is_current:
             self.host.page_painted()
+
+    def _is_whole(self) -> bool:
+        """Whether all widgets are there: a container's arrive after it, and a resize may come first."""
+        return all(self.query(f"#{name}") for name in ("toast", *self.PANES, *self.CHARTS))
 
     def _paint_page(self, snapshot: ConsoleSnapshot, extent: Extent) -> None:
         opened = snapshot.settled
@@ -165,7 +170,7 @@ class Shell(Screen[None]):
         self._place("#headline", 0, 2, extent.columns, 2)
         self._lines("#headline").show((BLANK, line(Span(text, "strong+b"))))
         self._place("#footer", 0, extent.rows - 1, extent.columns, 1)
-        self._lines("#footer").show((footer_line((), extent.columns, can_filter=False),))
+        self._lines("#footer").show((footer_line((), extent.columns, table=None),))
 
     def _paint_headline(self, view: View, extent: Extent) -> None:
         columns = extent.columns - extent.side
@@ -204,7 +209,7 @@ class Shell(Screen[None]):
             return
         self._place("#filter", 0, 0, 0, 0)
         table = view.table(self.selection.section)
-        self._lines("#footer").show((footer_line(view.keys, extent.columns, can_filter=table is not None),))
+        self._lines("#footer").show((footer_line(view.keys, extent.columns, table=table),))
 
     def _paint_overlays(self, view: View, extent: Extent) -> None:
         height = extent.rows - 3
@@ -212,7 +217,8 @@ class Shell(Screen[None]):
         self._place("#help", extent.columns - width, 2, width, height if self.helping else 0)
         if self.helping:
             title = MODE_BY_ID[self.MODE].title
-            self._lines("#help").show((BLANK, *help_lines(title, view.keys, height - 2)))
+            self.help_top = min(self.help_top, help_scroll(title, view.keys, height - 2))
+            self._lines("#help").show((BLANK, *help_lines(title, view.keys, height - 2, self.help_top)))
         rows = len(self._toast)
         room = min(max((row.width for row in self._toast), default=0) + 2, extent.columns - 2)
         self._place("#toast", extent.columns - room - 1, extent.rows - 1 - rows, room, rows)

@@ -351,6 +351,10 @@ def start_phase(host: Host, phase: str) -> None:
             promote(host, ready[0])
         else:
             host.say("No model waits for promotion.", "warning")
+    elif phase == "replay":
+        from tradingai.screens.monitor_steps import start_replay
+
+        start_replay(host, lambda: host.lead("monitor"))
 
 
 def start_next(host: Host) -> None:

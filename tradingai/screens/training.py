@@ -105,10 +105,14 @@ class TrainingPage:
         """Stands in the charts until the first epoch is over."""
         if self.job is None or (self.run is not None and self.run.points):
             return ""
-        if self.job.eta_s is None:
+        if self.job.state == "queued":
+            return "waits for a worker"
+        share = self.job.fraction
+        if self.job.eta_s is None or share is None or share >= 1:
             return "first epoch"
         epochs = max(1, self.run.epochs if self.run else 10)
-        return f"first epoch, {numbers.stopwatch(self.job.eta_s / epochs)} left"
+        left = self.job.eta_s * max(0.0, 1 / epochs - share) / (1 - share)
+        return f"first epoch, {numbers.stopwatch(left)} left"
 
     def _charts(self, height: int) -> tuple[list[Slot], int]:
         extent = self.extent

@@ -181,7 +181,11 @@ class Page:
     def table(
         self, table: Table, *, heads: bool = True, rows: int | None = None, width: int | None = None
     ) -> Drawn:
-        """A section with rows, filling at most ``rows`` lines for its rows (what is left when None)."""
+        """A section with rows, filling at most ``rows`` lines for its rows (what is left when None).
+
+        The operator's filter holds for every section, and its note names it.
+        """
+        table = self._filtered(table)
         taken = 1 + (1 if heads and table.rows else 0)
         limit = self.room - taken if rows is None else min(rows, self.room - taken)
         drawn = draw(
@@ -199,8 +203,18 @@ class Page:
         return drawn
 
     def cursor(self, table: Table) -> Row | None:
-        """The row the cursor of a section stands on."""
-        return table.row(self.selection.cursors.get(table.id))
+        """The row the cursor of a section stands on, among those that match the filter."""
+        return self._filtered(table).row(self.selection.cursors.get(table.id))
+
+    def _filtered(self, table: Table) -> Table:
+        wanted = self.selection.filter
+        if not wanted:
+            return table
+        rows = filtered(table.rows, wanted)
+        words = f"filter {wanted}" if rows else f"filter {wanted} matches nothing, esc clears"
+        note = (table.note,) if isinstance(table.note, str | Span) else table.note
+        said = (Span(words, "orange"), *(Span(", ", "muted") for item in note[:1] if item), *note)
+        return replace(table, rows=rows, note=said)
 
 
 def matches(row: Row, wanted: str) -> bool:

@@ -145,11 +145,14 @@ def beside(lefts: list[Line], rights: list[Line], left_width: int, gap: int) -> 
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Words of ``text`` in rows of at most ``width`` cells; a longer word is cut into pieces."""
+    """Words of ``text`` in rows of at most ``width`` cells; a longer word is cut into pieces.
+
+    A percent sign stays with its number.
+    """
     rows: list[str] = []
     current = ""
-    for word in tidy(text).split():
-        rest = word
+    for word in tidy(text).replace(" %", "\N{NO-BREAK SPACE}%").split(" "):
+        rest = word.replace("\N{NO-BREAK SPACE}", " ")
         while cell_len(rest) > width:
             if current:
                 rows.append(current)

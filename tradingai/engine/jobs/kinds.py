@@ -133,7 +133,7 @@ def _train_lstm(
     if trained.skipped:
         witness.skipped = trained.reason
     return witness.result(
-        f"{trained.record['epochs_run']} epochs, validation accuracy {validation['accuracy']:.1%}",
+        f"{trained.record['epochs_run']} epochs, validation accuracy {100 * validation['accuracy']:.1f} %",
         model=trained.model,
         path=str(trained.path),
         sha256=trained.sha256,
@@ -186,7 +186,7 @@ def _folds(
     document = score_folds(
         paths, params["model"], params["method"], params["folds"], witness, clock=RealClock()
     )
-    summary = f"{len(document['folds'])} folds, accuracy {document['accuracy']:.1%}"
+    summary = f"{len(document['folds'])} folds, accuracy {100 * document['accuracy']:.1f} %"
     return witness.result(summary, report=document)
 
 

@@ -98,7 +98,7 @@ def _clean(raw: RawFile, file: Path, max_empty_share: float) -> Cleaned:
 
 def _too_empty(file: Path, share: float, minutes: int, limit: float) -> DataError:
     return DataError(
-        f"{file}: {share:.1%} of its {minutes:,} minutes are missing, or flat without volume; "
-        f"the limit is {limit:.0%}",
+        f"{file}: {100 * share:.1f} % of its {minutes:,} minutes are missing, or flat without volume; "
+        f"the limit is {100 * limit:.0f} %",
         remedy="Import a range that is more complete: a model would learn the holes.",
     )

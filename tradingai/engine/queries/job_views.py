@@ -162,6 +162,11 @@ def _percent(value: Any) -> str:
     return "–" if value is None else f"{100 * float(value):.1f} %"
 
 
+def _threshold(value: float | None) -> str:
+    """A threshold, or whose it is when none was set."""
+    return "the settings'" if value is None else f"{value:.2f}"
+
+
 def _number(value: Any) -> str:
     """A number in thousands, rounded."""
     return f"{float(value or 0):,.0f}"
@@ -224,5 +229,20 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "ModelPromoted": lambda p: f"{p.get('model')} {p.get('version')} is live, by {p.get('who')}",
     "ModelRolledBack": lambda p: f"{p.get('model')} {p.get('version')} is live again, by {p.get('who')}",
     "StateRepaired": lambda p: f"{p.get('what')}: {p.get('detail')}",
+    "KillSwitchSet": lambda p: (
+        f"{'on' if p.get('on') else 'off'}, by {p.get('who')}, {p.get('surface')}"
+        + (f": {p['reason']}" if p.get("reason") not in {"", None, p.get("surface")} else "")
+    ),
+    "ThresholdSet": lambda p: (
+        f"{_threshold(p.get('value'))}, was {_threshold(p.get('previous'))}, by {p.get('who')}, "
+        f"{p.get('surface')}"
+    ),
+    "ReplayStarted": lambda p: (
+        f"{_number(p.get('scans'))} scans, {str(p.get('first_at'))[:16]} to {str(p.get('last_at'))[:16]}"
+    ),
+    "ReplayFinished": lambda p: (
+        f"{_number(p.get('scans'))} scans, {_number(p.get('signals'))} signals, win rate "
+        f"{_percent(p.get('win_rate'))}, {float(p.get('seconds') or 0):.1f} s"
+    ),
     "MessageShown": lambda p: f"{p.get('text')}",
 }

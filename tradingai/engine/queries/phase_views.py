@@ -17,7 +17,7 @@ PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "evaluation": ("Evaluation", "v", "gates", ("evaluate",)),
     "gates": ("Gates", "v", "gates", ()),
     "promotion": ("Promotion", "p", "models", ()),
-    "replay": ("Replay 72 h", "", "monitor", ("replay",)),
+    "replay": ("Replay 72 h", "r", "monitor", ("replay",)),
     "observation": ("Observation", "", "observation", ()),
     "go_no_go": ("GO / NO-GO", "", "observation", ()),
 }

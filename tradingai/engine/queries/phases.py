@@ -145,7 +145,9 @@ def _evaluation(facts: Facts) -> Phase:
         entry.details["metrics"]["accuracy"] for model in done if (entry := facts.evaluation(model))
     ]
     known = sorted(value for value in accuracies if value is not None)
-    detail = f"accuracy {known[0]:.1%} to {known[-1]:.1%} on the test range" if known else "no accuracy"
+    detail = "no accuracy"
+    if known:
+        detail = f"accuracy {100 * known[0]:.1f} to {100 * known[-1]:.1f} % on the test range"
     missing = next((model for model in facts.models if model not in done), facts.models[0])
     return _share("evaluation", done, facts.models, detail, f"tradingai evaluate {missing}")
 
@@ -182,7 +184,7 @@ def _replay(facts: Facts) -> Phase:
     if newest["models"] != live:
         return replace(phase, detail="other models are live since the newest replay")
     rate = newest["win_rate"]
-    wins = "no trade" if rate is None else f"win rate {rate:.1%}"
+    wins = "no trade" if rate is None else f"win rate {100 * rate:.1f} %"
     detail = f"{newest['scans']:,} scans, {newest['signals']:,} signals, {wins}"
     return replace(phase, state="done", detail=detail)
 
@@ -207,4 +209,4 @@ def _with_jobs(phase: Phase, facts: Facts) -> Phase:
 def _job_line(job: JobRow) -> str:
     if job.progress is None or job.progress.total <= 0:
         return f"{job.target} {job.state}"
-    return f"{job.target} {min(1.0, job.progress.done / job.progress.total):.0%}"
+    return f"{job.target} {100 * min(1.0, job.progress.done / job.progress.total):.0f} %"

@@ -121,7 +121,12 @@ class JobView:
     @property
     def title(self) -> str:
         """For example ``train lstm_ETH-USD``."""
-        return f"{KIND_WORDS.get(self.kind, self.kind)} {self.target}".strip()
+        return job_title(self.kind, self.target)
+
+
+def job_title(kind: str, target: str) -> str:
+    """What a job is called on every screen and in every message."""
+    return f"{KIND_WORDS.get(kind, kind)} {target}".strip()
 
 
 KIND_WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -356,10 +361,11 @@ class ConsoleSnapshot:
         return tuple(run for run in self.runs if run.model == model)
 
     def active_job(self, kind: str, target: str | None = None) -> JobView | None:
-        """The running or queued job of a kind, and of a target when one is given."""
-        for job in self.jobs:
-            if job.kind == kind and job.state in {"running", "queued"} and target in {None, job.target}:
-                return job
+        """The running job of a kind, else the queued one, and of a target when one is given."""
+        for state in ("running", "queued"):
+            for job in self.jobs:
+                if job.kind == kind and job.state == state and target in {None, job.target}:
+                    return job
         return None
 
     def last_job(self, kind: str, target: str | None = None) -> JobView | None:

@@ -211,7 +211,7 @@ def _finished(paths: HomePaths, model: str, identity: dict[str, Any]) -> Trainin
     epochs, accuracy = artifact.record["epochs_run"], artifact.record["validation"]["early_stop"]["accuracy"]
     reason = (
         f"{model} stands: trained for {epochs} epochs on the same data with the same settings, "
-        f"validation accuracy {accuracy:.1%} ({artifact.sha256[:8]})"
+        f"validation accuracy {100 * accuracy:.1f} % ({artifact.sha256[:8]})"
     )
     return TrainingResult(model, path, artifact.sha256, artifact.record, skipped=True, reason=reason)
 
