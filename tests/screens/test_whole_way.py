@@ -37,11 +37,11 @@ def test_from_an_empty_home_to_signals_on_the_monitor(tmp_path):
         reader.mark("Signals of the replay")
         reader.look(5)
         reader.press("Gates")
-        reader.wait("5 of 5 gates", 20)
+        reader.wait("passes all 5 gates", 20)
         reader.mark("Why the models may be live")
         reader.look(2)
         reader.press("Mon")
-        reader.press("start the loop|scan loop|start loop|begin scanning")
+        reader.press("start loop")
         reader.wait("seconds between scans")
         for _ in range(6):
             reader.type("\x7f")

@@ -43,6 +43,7 @@ _JOB_SCREENS: Final = {
     "features_check": "features",
     "train_lstm": "training",
     "evaluate": "gates",
+    "replay": "monitor",
     "drill": "risk",
 }
 SCREEN_OF_JOB: Final = _JOB_SCREENS

@@ -23,7 +23,6 @@ PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
 }
 """Phase id to title, key, screen and kinds of jobs."""
 _LATER: Final = {
-    "replay": "comes with a later version",
     "observation": "comes with a later version",
     "go_no_go": "needs an observation",
 }
