@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from tradingai.widgets.entry import TextEntry
 from tradingai.widgets.line import BLANK, Line, Span, fit, line, pad, wrap
 from tradingai.widgets.lineview import LineView
 
@@ -81,7 +82,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         yield LineView(id="panel", ground="surface", margin=3)
         yield LineView(id="edge", margin=0, ground="surface")
         for field in self.fields:
-            entry = Input(
+            entry = TextEntry(
                 value=field.value, id=f"field-{field.name}", select_on_focus=False, placeholder=field.hint
             )
             entry.cursor_blink = False

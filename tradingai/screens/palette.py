@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from tradingai.widgets.entry import TextEntry
 from tradingai.widgets.footer import Key, face
 from tradingai.widgets.header import MODES
 from tradingai.widgets.line import Line, Span, fit, line, pad
@@ -72,7 +73,7 @@ class Palette(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """A field and what it finds."""
         yield LineView(id="panel", ground="surface", margin=2)
-        field = Input(id="command", placeholder="what to do", select_on_focus=False)
+        field = TextEntry(id="command", placeholder="what to do", select_on_focus=False)
         field.cursor_blink = False
         yield field
 

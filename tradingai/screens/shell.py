@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
 
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.port import Host
 from tradingai.screens.view import LEAST_COLUMNS, LEAST_ROWS, Extent, Selection, View
+from tradingai.widgets.entry import TextEntry
 from tradingai.widgets.footer import HELP_COLUMNS, footer_line, help_lines, help_scroll
 from tradingai.widgets.header import MODE_BY_ID, status_line, tabs_line
 from tradingai.widgets.line import BLANK, Line, Span, line, spread
@@ -28,7 +28,7 @@ def opening_line(snapshot: ConsoleSnapshot) -> Line:
     return line(Span(f"Opening {snapshot.home}", "strong+b"))
 
 
-class FilterInput(Input):
+class FilterInput(TextEntry):
     """The filter field. It gives the keys back on escape and enter."""
 
     async def on_key(self, event: events.Key) -> None:
