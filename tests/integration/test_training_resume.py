@@ -20,6 +20,7 @@ from tradingai.engine.datasets.dataset import load_dataset
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.build import build_features
 from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.jobs.spec import params_to_go_on
 from tradingai.engine.models.artifact import best_path, load_artifact
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.predict import predict_rows
@@ -163,6 +164,18 @@ def test_stopping_at_a_safe_point_loses_nothing(paths, prepared):
     assert train(paths, reporter, LstmTraining(epochs=3)).sha256 == prepared[1].sha256
     assert reporter.events[0].finished_epochs == 1
     assert len(read_history(paths, MODEL)) == 1
+
+
+def test_a_training_that_started_over_and_was_stopped_goes_on_when_it_is_resumed(paths, prepared):
+    with pytest.raises(InterruptedRunError):
+        train(paths, StopAt(10), LstmTraining(epochs=3, seed=2))
+    begun = {"epochs": 3, "fresh": True}
+    with pytest.raises(InterruptedRunError):
+        train(paths, StopAt(40), LstmTraining(**begun))
+    reporter = SilentReporter()
+    again = LstmTraining(**params_to_go_on(begun))
+    assert train(paths, reporter, again).sha256 == prepared[1].sha256
+    assert reporter.events[0].finished_epochs == 1
 
 
 def test_the_unfinished_training_of_another_seed_is_refused_by_name(paths):

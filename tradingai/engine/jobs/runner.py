@@ -20,7 +20,7 @@ from tradingai.engine.core.settings import Settings
 from tradingai.engine.jobs.process import WorkerProcess
 from tradingai.engine.jobs.recovery import recover_jobs
 from tradingai.engine.jobs.running import Ending, Running, ending, how_it_ended, job_result, surprise
-from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate
+from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate, params_to_go_on
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.job_rows import RESUMABLE_STATES, JobRow
 
@@ -125,7 +125,8 @@ class JobRunner:
                 remedy=f"Look into {self._paths.root / row.log}, then start it yourself.",
             )
         self._hold_life()
-        spec = JobSpec(row.job_id, row.kind, row.target, row.params, row.threads)
+        params = row.params if row.started_at is None else params_to_go_on(row.params)
+        spec = JobSpec(row.job_id, row.kind, row.target, params, row.threads)
         running = self._register(spec, on_update, row.resumes + 1 if automatic else 0)
         return await self._supervise(running, None)
 

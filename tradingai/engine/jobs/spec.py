@@ -65,6 +65,16 @@ def new_job(
     return JobSpec(identity, kind, target, dict(params or {}), threads)
 
 
+def params_to_go_on(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a job that had begun, for its next try.
+
+    Starting over (``fresh``) was done when it began: done again it would throw away what it finished since.
+    """
+    if not params.get("fresh"):
+        return dict(params)
+    return {**params, "fresh": False, "replace_unfinished": True}
+
+
 def lock_name(kind: str, target: str) -> str:
     """``<kind>-<target>``, the same for all kinds that write the same files."""
     return f"{_LOCK_FAMILY.get(kind, kind)}-{_file_name(target)}"
