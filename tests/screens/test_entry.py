@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import events
 from textual.app import App, ComposeResult
+from tradingai.screens.dialog import Dialog, Field
 from tradingai.widgets.entry import TextEntry
 
 
@@ -31,3 +32,17 @@ async def test_keys_take_effect_in_the_order_they_were_typed():
         app.post_message(events.Key("4", "4"))
         await pilot.pause()
         assert entry.value == "234"
+
+
+async def test_a_burst_goes_into_the_fields_it_was_typed_for():
+    fields = (Field("coins", "coins", "BTC"), Field("days", "days", "120"), Field("seed", "seed", "7"))
+    app: App[None] = App()
+    async with app.run_test() as pilot:
+        dialog = Dialog("Create", (), verb="create", fields=fields)
+        await app.push_screen(dialog)
+        await pilot.pause()
+        burst = ("down", *["backspace"] * 4, *"2141", "down", "1", "up", "up", "X", "left", "-")
+        for key in burst:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+        assert dialog.values() == {"coins": "BTC-X", "days": "2141", "seed": "71"}

@@ -48,6 +48,22 @@ def dialog_lines(texts: Sequence[str], *, indent: int = 0) -> list[Line]:
     return lines
 
 
+class FormEntry(TextEntry):
+    """One of a dialog's fields. Up and down go to its neighbours, and what was typed after them goes there,
+    also when it came here in the same burst.
+    """
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Move, or edit the field the operator is in by now."""
+        there = self.screen.focused
+        if event.key in {"down", "up"}:
+            (self.screen.focus_next if event.key == "down" else self.screen.focus_previous)(FormEntry)
+        elif not isinstance(there, FormEntry) or not await there.take(event):
+            return
+        event.stop()
+        event.prevent_default()
+
+
 class Dialog(ModalScreen[Mapping[str, str] | None]):
     """States effect and cost, asks for values, and gives them back on enter; nothing on escape."""
 
@@ -82,7 +98,7 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         yield LineView(id="panel", ground="surface", margin=3)
         yield LineView(id="edge", margin=0, ground="surface")
         for field in self.fields:
-            entry = TextEntry(
+            entry = FormEntry(
                 value=field.value, id=f"field-{field.name}", select_on_focus=False, placeholder=field.hint
             )
             entry.cursor_blink = False
@@ -209,16 +225,13 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
             self.answer(accepted=event.target[1] == "yes")
 
     async def on_key(self, event: events.Key) -> None:
-        """Escape leaves; enter answers where nothing is typed; up and down go between fields."""
+        """Escape leaves; enter answers where nothing is typed."""
         if event.key in {"escape", "ctrl+c", "ctrl+q"}:
             event.stop()
             self.answer(accepted=False)
         elif event.key == "enter" and not self.fields:
             event.stop()
             self.answer(accepted=True)
-        elif event.key in {"down", "up"} and self.fields:
-            event.stop()
-            (self.focus_next if event.key == "down" else self.focus_previous)(Input)
 
     def answer(self, *, accepted: bool) -> None:
         """Close, unless something is still wrong."""

@@ -17,10 +17,21 @@ class TextEntry(Input):
     """
 
     async def _on_key(self, event: events.Key) -> None:
-        """Edit now what Textual would edit later; letters are the base class's, which Textual asks next."""
+        """Edit now what Textual would edit later."""
+        if await self.take(event):
+            event.stop()
+            event.prevent_default()
+
+    async def take(self, event: events.Key) -> bool:
+        """Carry out a letter or an editing key at once; False for any other key."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if binding.action.startswith(_EDITING):
-                event.stop()
-                event.prevent_default()
                 await self.run_action(binding.action)
-                return
+                return True
+        if not event.is_printable or event.character is None:
+            return False
+        if self.selection.is_empty:
+            self.insert_text_at_cursor(event.character)
+        else:
+            self.replace(event.character, *self.selection)
+        return True
