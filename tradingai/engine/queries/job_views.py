@@ -179,7 +179,9 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{_what(p)}, {float(p.get('seconds') or 0):.1f} s, {p.get('summary', '')}".rstrip(", ")
     ),
     "JobSkipped": lambda p: f"{_what(p)}: {p.get('reason', '')}",
-    "JobFailed": lambda p: f"{_what(p)}: {p.get('message', '')} {p.get('remedy', '')}".strip(),
+    "JobFailed": lambda p: (
+        f"{_what(p)}: {str(p.get('message', '')).rstrip('.')}. {p.get('remedy', '')}".strip()
+    ),
     "JobInterrupted": lambda p: f"{_what(p)}: {p.get('reason', '')}",
     "WorkerDied": lambda p: f"{_what(p)}: {p.get('how', '')}, started again",
     "CandlesStored": lambda p: f"{p.get('symbol')} {_number(p.get('rows'))} candles, {p.get('provider')}",
