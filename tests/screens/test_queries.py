@@ -102,7 +102,7 @@ def test_the_time_of_a_phase_counts_overlaps_once_and_skips_never():
          "m 5/10 val 0.511 75.9 %, 204,180 bars/s, best so far", ""),
         ("JobFailed", "error",
          {"kind": "train_lstm", "target": "BTC-USD", "message": "no memory", "remedy": "Buy."},
-         "train lstm_BTC-USD: no memory Buy.", "fail"),
+         "train lstm_BTC-USD: no memory. Buy.", "fail"),
         ("NobodyKnowsThis", "warning", {"a": 1.23456, "b": "x" * 64}, "a 1.235, b xxxxxxxx", "warn"),
     ],
 )  # fmt: skip
