@@ -46,3 +46,17 @@ async def test_a_burst_goes_into_the_fields_it_was_typed_for():
             app.post_message(events.Key(key, key if len(key) == 1 else None))
         await pilot.pause()
         assert dialog.values() == {"coins": "BTC-X", "days": "2141", "seed": "71"}
+
+
+async def test_what_is_typed_after_the_answer_changes_nothing():
+    app: App[None] = App()
+    answers: list[object] = []
+    async with app.run_test() as pilot:
+        await app.push_screen(
+            Dialog("Set", (), verb="set", fields=(Field("value", "value", "2"),)), answers.append
+        )
+        await pilot.pause()
+        for key in ("enter", "0", "enter", "escape"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+    assert answers == [{"value": "2"}]

@@ -54,9 +54,11 @@ class FormEntry(TextEntry):
     """
 
     async def _on_key(self, event: events.Key) -> None:
-        """Move, or edit the field the operator is in by now."""
-        there = self.screen.focused
-        if event.key in {"down", "up"}:
+        """Move, answer, or edit the field the operator is in by now; nothing once the dialog was answered."""
+        dialog, there = self.screen, self.screen.focused
+        if isinstance(dialog, Dialog) and (dialog.answered or event.key == "enter"):
+            dialog.answer(accepted=True)
+        elif event.key in {"down", "up"}:
             (self.screen.focus_next if event.key == "down" else self.screen.focus_previous)(FormEntry)
         elif not isinstance(there, FormEntry) or not await there.take(event):
             return
@@ -89,6 +91,8 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         self.live = live
         self.waits_for = waits_for
         self._top: int | None = None
+        self.answered = False
+        """Whether it is about to close: keys that were typed after the answer are nobody's."""
         several = len(self.fields) > 1
         self._label = max(len(field.label) for field in self.fields) + 2 if several else 0
         self._entry = ENTRY if any(field.note for field in self.fields) else ENTRY + 10
@@ -212,11 +216,6 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
         """``↵`` stays faint until everything is right."""
         self._lay_out()
 
-    @on(Input.Submitted)
-    def submitted(self) -> None:
-        """Enter in a field is the answer, when everything is right."""
-        self.answer(accepted=True)
-
     @on(LineView.Clicked)
     def clicked(self, event: LineView.Clicked) -> None:
         """A click on one of the two answers."""
@@ -235,10 +234,10 @@ class Dialog(ModalScreen[Mapping[str, str] | None]):
 
     def answer(self, *, accepted: bool) -> None:
         """Close, unless something is still wrong."""
-        if not accepted:
-            self.dismiss(None)
-        elif not self.problem():
-            self.dismiss(self.values())
+        if self.answered or (accepted and self.problem()):
+            return
+        self.answered = True
+        self.dismiss(self.values() if accepted else None)
 
 
 def must_be(phrase: str) -> Callable[[str], str]:
