@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from tradingai.engine.core.candles import Candles
-from tradingai.engine.core.clock import Clock, SimulatedClock
+from tradingai.engine.core.clock import Clock, RealClock, SimulatedClock
 from tradingai.engine.core.ledger import Candidate, read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
+from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
 from tradingai.engine.datasets.labels import direction_labels
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.features.scaler import Scaler
@@ -153,6 +154,14 @@ def promote(paths: HomePaths, clock: Clock, artifact: ModelArtifact) -> Path:
     )
     registry.promote(artifact.model, recorded.version, why="test")
     return paths.versions / artifact.model / recorded.version / "model.pt"
+
+
+def sure_home(home: Path) -> HomePaths:
+    """A home without candles whose models of all coins are always sure."""
+    paths = new_home(home)
+    for symbol in PIPELINE_SYMBOLS:
+        promote(paths, RealClock(), sure_artifact(symbol))
+    return paths
 
 
 @dataclass

@@ -9,28 +9,22 @@ import time
 
 import pytest
 from tradingai.cli.main import main
-from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
 
 from tests.fakes.command_line import Called, start, tradingai
-from tests.fakes.homes import new_home
-from tests.fakes.live import promote, sure_artifact
+from tests.fakes.live import sure_home
 
 
 @pytest.fixture(scope="module")
-def sure_home(tmp_path_factory):
-    """A home without candles whose models of all coins are always sure."""
-    home = tmp_path_factory.mktemp("live") / "home"
-    paths = new_home(home)
-    for symbol in PIPELINE_SYMBOLS:
-        promote(paths, RealClock(), sure_artifact(symbol))
-    return home
+def made(tmp_path_factory):
+    """A home whose models are always sure."""
+    return sure_home(tmp_path_factory.mktemp("live") / "home").root
 
 
 @pytest.fixture
-def home(sure_home, tmp_path):
+def home(made, tmp_path):
     target = tmp_path / "home"
-    shutil.copytree(sure_home, target, symlinks=True)
+    shutil.copytree(made, target, symlinks=True)
     return target
 
 

@@ -12,29 +12,23 @@ from tradingai.engine.core.commands import SetKillSwitch, StartScanLoop, StopSca
 from tradingai.engine.core.locks import seen_held
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import load_settings
-from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.engine.queries.status import read_status
 
-from tests.fakes.homes import new_home
-from tests.fakes.live import promote, sure_artifact
+from tests.fakes.live import sure_home
 from tests.screens.test_live import hold, live, until
 
 
 @pytest.fixture(scope="module")
-def sure_home(tmp_path_factory):
-    """A home without candles whose models of all coins are always sure."""
-    home = tmp_path_factory.mktemp("loop") / "home"
-    paths = new_home(home)
-    for symbol in PIPELINE_SYMBOLS:
-        promote(paths, RealClock(), sure_artifact(symbol))
-    return home
+def made(tmp_path_factory):
+    """A home whose models are always sure."""
+    return sure_home(tmp_path_factory.mktemp("loop") / "home").root
 
 
 @pytest.fixture
-def paths(sure_home, tmp_path):
+def paths(made, tmp_path):
     target = tmp_path / "home"
-    shutil.copytree(sure_home, target, symlinks=True)
+    shutil.copytree(made, target, symlinks=True)
     return HomePaths(target)
 
 
