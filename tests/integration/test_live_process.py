@@ -248,8 +248,8 @@ def test_account_and_costs_before_the_first_run(home):
         (["signals", "--since", "yesterday"], 2, "yesterday"),
     ],
 )
-def test_wrong_usage(sure_home, called, arguments, status, words):
-    done = called(sure_home, *arguments, "--json")
+def test_wrong_usage(made, called, arguments, status, words):
+    done = called(made, *arguments, "--json")
     assert done.status == status
     assert words in done.error["message"]
 
