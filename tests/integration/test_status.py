@@ -158,7 +158,7 @@ def test_from_training_to_promotion(home):
     btc, eth = "lstm_BTC-USD", "lstm_ETH-USD"
     home.ledger.write_text(ledger_with(("evaluated", btc, "a", True), ("evaluated", eth, "b", False)))
     assert states(home)["gates"] == "refused"
-    assert details(home)["evaluation"] == "accuracy 61.0% to 75.0% on the test range"
+    assert details(home)["evaluation"] == "accuracy 61.0 to 75.0 % on the test range"
     assert details(home)["gates"] == "lstm_ETH-USD: accuracy"
     assert states(home)["promotion"] == "waiting"
 
@@ -198,7 +198,7 @@ async def test_what_a_job_is_doing_is_the_phase(home):
         assert details(home)["features"] == "ETH-USD queued"
         progress = {"done": 1, "total": 4, "unit": "rows", "rate": 2.0, "eta_s": 1.5, "detail": {}}
         await store.jobs.record(spec.id, [], progress)
-        assert details(home)["features"] == "ETH-USD 25%"
+        assert details(home)["features"] == "ETH-USD 25 %"
         (job,) = status(home)["jobs"]
         assert (job["kind"], job["target"], job["done"], job["eta_s"]) == ("features", "ETH-USD", 1, 1.5)
         life.release()

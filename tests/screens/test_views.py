@@ -103,7 +103,7 @@ def test_eighty_columns_keep_the_main_facts(screen: str):
 WORKING_FACTS = {
     "data": ("BNB-USD", "42 %", "1.2 M candles/s", "ETA 0:02"),
     "features": ("ETH-USD", "61 %", "598 k rows/s", "ETA 0:02"),
-    "training": ("lstm_BTC-USD is in its first epoch", "epoch 1/10", "first epoch, 0:10 left", "1:38"),
+    "training": ("lstm_BTC-USD is in its first epoch", "epoch 1/10", "first epoch, 0:06 left", "1:38"),
     "gates": ("leakage battery 3 of 7", "3 of 7", "open", "split separation"),
 }
 
