@@ -20,6 +20,7 @@ PLANTS = {
         ("widgets/planted.py", "import tradingai.screens"),
         ("screens/planted.py", "import tradingai.cli"),
         ("app.py", "import tradingai.cli"),
+        ("engine/alerts/planted.py", "import tradingai.telegram"),
     ],
     "engine-layers": [
         ("engine/core/planted.py", "import tradingai.engine.store"),
@@ -34,10 +35,12 @@ PLANTS = {
         ("engine/training/planted.py", "import tradingai.engine.evaluation"),
         ("engine/evaluation/planted.py", "import tradingai.engine.jobs"),
         ("engine/jobs/planted.py", "import tradingai.engine.runtime"),
+        ("engine/alerts/planted.py", "import tradingai.engine.jobs"),
     ],
     "headless-engine": [
         ("engine/core/planted.py", "import rich"),
         ("engine/features/planted.py", "def late() -> None:\n    import textual"),
+        ("engine/alerts/planted.py", "import telegram"),
     ],
     "no-torch-below": [
         (f"engine/{name}/planted.py", "def late() -> None:\n    import torch")

@@ -10,6 +10,8 @@ from typing import Final, Self
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.locks import FileLock
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.store.alert_table import AlertTable
+from tradingai.engine.store.bot_table import BotTable
 from tradingai.engine.store.connection import Database
 from tradingai.engine.store.control_table import CommandTable, ControlTable
 from tradingai.engine.store.desk_override import DeskOverrides
@@ -35,7 +37,10 @@ class StoreVersion:
 
 
 class Store:
-    """Events, jobs, commands, controls, runs and scans of one home. Close it, or use it as ``async with``."""
+    """Events, jobs, commands, controls, runs, scans and alerts of one home.
+
+    Close it, or use it as ``async with``.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -47,6 +52,8 @@ class Store:
         self.scans = ScanTable(database, clock)
         self.live = LiveTable(database, clock)
         self.overrides = DeskOverrides(database, clock)
+        self.alerts = AlertTable(database, clock)
+        self.bot = BotTable(database, clock)
 
     @classmethod
     async def open(
