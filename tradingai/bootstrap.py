@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from tradingai.engine.backup import BackupSummary, restore_backup
 from tradingai.engine.core.clock import Clock, RealClock
 from tradingai.engine.core.commands import ControlCommand, Surface
 from tradingai.engine.core.errors import TradingAIError
-from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired
+from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired, TelegramFailed
 from tradingai.engine.core.home import Home, open_home
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings, load_settings
@@ -28,7 +29,8 @@ from tradingai.engine.store.database import Store
 if TYPE_CHECKING:
     from tradingai.engine.providers.live import LiveFeed
     from tradingai.engine.runtime.loop import Scanned
-    from tradingai.engine.runtime.session import LiveSession
+    from tradingai.engine.runtime.session import Beside, LiveSession
+    from tradingai.telegram.service import Telegram
 
 
 @asynccontextmanager
@@ -99,10 +101,62 @@ async def open_live(
                     source,
                     interval_s=interval_s or settings.scan_interval_s,
                     on_scan=on_scan,
+                    beside=alerting_beside(engine.store, paths, settings, clock),
                 )
                 yield Live(engine, session)
         finally:
             await source.close()
+
+
+def alerting_beside(store: Store, paths: HomePaths, settings: Settings, clock: Clock) -> Beside:
+    """Alerts beside a scan loop: into the log file, and with TELEGRAM_TOKEN to the chat, with the bot."""
+
+    @asynccontextmanager
+    async def beside(run_id: str, mode: str) -> AsyncIterator[None]:
+        from tradingai.engine.alerts.beside import alerting
+        from tradingai.engine.alerts.outbox import Outbox
+        from tradingai.engine.alerts.protocols import AlertSink
+        from tradingai.engine.alerts.sinks import LogFileSink
+
+        sinks: list[AlertSink] = [LogFileSink(paths.alert_log)]
+        async with AsyncExitStack() as stack:
+            telegram = await _telegram(store, paths, settings, clock, mode)
+            if telegram is not None:
+                stack.push_async_callback(telegram.close)
+                sinks.append(telegram.sink)
+            outboxes = [Outbox(store, clock, settings, sink, run_id=run_id, mode=mode) for sink in sinks]
+            companions = [] if telegram is None else [telegram.bot]
+            await stack.enter_async_context(
+                alerting(
+                    store, clock, settings, outboxes, companions, channel=sinks[-1].channel, run_id=run_id
+                )
+            )
+            yield
+
+    return beside
+
+
+async def _telegram(
+    store: Store, paths: HomePaths, settings: Settings, clock: Clock, mode: str
+) -> Telegram | None:
+    """The bot and its sink; None without a token, and when it cannot be made, which is told as an event."""
+    if settings.telegram_token is None:
+        return None
+    try:
+        await asyncio.to_thread(import_module, "tradingai.telegram.service")
+        from tradingai.telegram.service import open_telegram
+
+        return open_telegram(store, paths, settings, clock, mode)
+    except Exception as error:  # noqa: BLE001 - the boundary: no fault of Telegram keeps the loop from scanning
+        await store.events.append(TelegramFailed(what="bot", reason=telegram_trouble(error), retry_in_s=0))
+        return None
+
+
+def telegram_trouble(error: Exception) -> str:
+    """What keeps the bot from being made; the words of a library may hold the token or a proxy's password."""
+    if isinstance(error, TradingAIError | ImportError):
+        return str(error)
+    return f"unexpected {type(error).__name__} while the bot was made (is PROXY_URL one that httpx can use?)"
 
 
 def _feed(paths: HomePaths, settings: Settings) -> LiveFeed:
@@ -196,7 +250,14 @@ async def _open_writable(
             surface=surface,
             store=store,
             runner=runner,
-            scanner=Scanner(store, paths, settings, clock, lambda: asyncio.to_thread(_feed, paths, settings)),
+            scanner=Scanner(
+                store,
+                paths,
+                settings,
+                clock,
+                lambda: asyncio.to_thread(_feed, paths, settings),
+                alerting_beside(store, paths, settings, clock),
+            ),
             recovered=recovered,
             problems=problems,
         )

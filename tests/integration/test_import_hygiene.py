@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.command_line import ROOT, environment
 
-HEAVY = ("torch", "polars", "textual", "pydantic", "aiosqlite", "numpy", "scipy", "rich")
+HEAVY = ("torch", "polars", "textual", "pydantic", "aiosqlite", "numpy", "scipy", "rich", "telegram", "httpx")
 PROGRAM = """
 import json, sys
 from tradingai.cli.main import main

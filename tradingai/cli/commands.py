@@ -32,6 +32,7 @@ COMMANDS = (
     ),
     LazyCommand("ftmo", "The account and its rules: status, reset."),
     LazyCommand("execution", "Execution costs: show."),
+    LazyCommand("telegram", "Telegram: check."),
 )
 
 

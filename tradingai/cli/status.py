@@ -82,9 +82,23 @@ def show_rest(document: dict[str, Any]) -> None:
         write_line("Scan loop: a console that opens this home scans, until L stops it")
     write_line(f"Kill switch: {'ON' if kill['on'] else 'off'} ({kill['source']})")
     write_line(f"Threshold: {limit['value']:.2f} ({limit['source']})")
+    write_line(f"Telegram: {telegram_words(document['telegram'])}")
     for problem in document["problems"]:
         write_line(f"Problem: {problem['message']} {problem['remedy']}")
     write_line(f"Next: {next_step(document)}")
+
+
+def telegram_words(chat: dict[str, Any]) -> str:
+    """Off, or what became of its alerts."""
+    if chat["state"] == "off":
+        return "off (no TELEGRAM_TOKEN)"
+    times = chat["delivery_s"]
+    median = "" if times["p50"] is None else f", delivery p50 {times['p50']:.1f} s, p95 {times['p95']:.1f} s"
+    trouble = f": {chat['error']}" if chat["state"] == "failing" else ""
+    return (
+        f"{chat['state']}, {chat['delivered']} delivered, {chat['waiting']} waiting, "
+        f"{chat['dead']} dead{median}{trouble}"
+    )
 
 
 def job_share(job: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from tradingai.engine.alerts.derive import deriving
@@ -36,6 +37,10 @@ class Outbox:
         self._run_id = run_id
         self._mode = mode
         self._derive = deriving(sink.channel, settings.paper_time_exit_minutes)
+        self.sending = False
+        """An attempt is under way or its outcome is not written down yet."""
+        self.ending = False
+        """No further attempt is begun by :meth:`run`."""
         self._reached = 0
         self._failures = 0
         self._not_before = 0.0
@@ -64,22 +69,26 @@ class Outbox:
         alert = await self._store.alerts.claim(self._sink.channel, killed=self._settings.kill_switch)
         if alert is None:
             return await self._fill()
-        await self._settle(alert, await self._attempt(alert))
+        self.sending = True
+        try:
+            await self._settle(alert, await self._attempt(alert))
+        finally:
+            self.sending = False
         return self.waits_s <= 0
 
     async def run(self) -> None:
-        """Empty it for ever; a store that is busy or full only makes it wait."""
-        while True:
+        """Empty it until it is ending; a store that is busy or full only makes it wait."""
+        while not self.ending:
             more = False
             with suppress(StoreError):
                 more = await self.step()
-            if not more:
+            if not more and not self.ending:
                 await self._clock.sleep(POLL_S)
 
-    async def drain(self) -> None:
-        """Return when nothing is left that could be sent now."""
+    async def drain(self, until: float = inf) -> None:
+        """Return when nothing is left that could be sent now, or ``until`` has come (monotonic seconds)."""
         with suppress(StoreError):
-            while await self.step():
+            while await self.step() and self._clock.monotonic() < until:
                 pass
 
     async def _fill(self) -> bool:

@@ -228,3 +228,15 @@ class ResetAccount(ControlCommand):
     """Let the live paper account out of HALTED, or open a fresh one where that is the only way on."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BotRequest(Command):
+    """A message to the bot, whoever it came from; what it asks to change is a command of its own."""
+
+    update_id: int
+    chat_id: int
+    command: str
+    """The command's name without its slash; empty for a message that is none."""
+    value: str = ""
+    """What it was given, without any confirmation code."""

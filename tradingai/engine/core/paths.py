@@ -83,6 +83,11 @@ class HomePaths:
         return self.root / "logs"
 
     @property
+    def alert_log(self) -> Path:
+        """Every alert of the live run, one JSON document a line."""
+        return self.logs / "alerts.jsonl"
+
+    @property
     def job_logs(self) -> Path:
         """One log per job."""
         return self.logs / "jobs"

@@ -18,6 +18,7 @@ from tradingai.engine.core.ledger import Ledger, read_ledger
 from tradingai.engine.core.locks import read_owner, seen_held
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
+from tradingai.engine.queries.alert_views import read_telegram, telegram_off
 from tradingai.engine.queries.live_views import read_funnel, read_live
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.store.control_rows import ControlRow, control_row
@@ -27,8 +28,8 @@ from tradingai.engine.store.manifests import read_dataset_manifest, read_feature
 from tradingai.engine.store.read_only import reading
 
 Value = TypeVar("Value")
-_StoreRows = tuple[list[JobRow], dict[str, ControlRow] | None, dict[str, Any]]
-"""Jobs, the persisted controls (None when the store cannot be read), and the live run."""
+_StoreRows = tuple[list[JobRow], dict[str, ControlRow] | None, dict[str, Any], dict[str, Any]]
+"""Jobs, the persisted controls (None when the store cannot be read), the live run, Telegram."""
 _PATIENCE_S = 1.0
 """How long ``status`` waits for a database that somebody has locked."""
 
@@ -66,8 +67,9 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
     ledger = found.attempt(lambda: read_ledger(paths.ledger), Ledger())
     artifacts = found.attempt(lambda: _artifacts(paths), dict[str, str]())
     database = settings.database_path(paths.root)
-    unreadable: _StoreRows = ([], None, {})
-    stored, controls, live = found.attempt(lambda: _read_store(database, clock), unreadable)
+    chat = settings.telegram_chat_id if settings.telegram_token else None
+    unreadable: _StoreRows = ([], None, {}, telegram_off(chat))
+    stored, controls, live, telegram = found.attempt(lambda: _read_store(database, clock, chat), unreadable)
     jobs = [as_seen(paths, job) for job in stored]
     facts = Facts(
         coins=_coins(settings, set(datasets)),
@@ -86,6 +88,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
         "scan_loop": scan_loop(controls),
         "kill_switch": kill_switch(settings, controls),
         "threshold": threshold(settings, controls),
+        "telegram": telegram,
         "observation": {"state": "later", "hours": 0.0, "required_hours": settings.observation_hours},
         "jobs": [_job(job) for job in jobs if job.state in {"queued", "running"}],
         "problems": [problem.as_json()["error"] for problem in found.problems],
@@ -163,18 +166,19 @@ def read_controls(database: Path, settings: Settings) -> dict[str, Any]:
     return {"kill_switch": kill_switch(settings, controls), "threshold": threshold(settings, controls)}
 
 
-def _read_store(database: Path, clock: Clock) -> _StoreRows:
+def _read_store(database: Path, clock: Clock, chat: int | None) -> _StoreRows:
     if not is_database(database):
-        return [], {}, {}
+        return [], {}, {}, telegram_off(chat)
     with reading(database, timeout_s=_PATIENCE_S) as connection:
         jobs = connection.execute(
             f"{SELECT_JOBS} ORDER BY created_at DESC, jobs.rowid DESC LIMIT 200"
         ).fetchall()
         controls = connection.execute("SELECT * FROM controls").fetchall()
         live = read_live(connection, clock.now())
+        telegram = read_telegram(connection, chat)
         live["funnel"] = None if live["run"] is None else read_funnel(connection, live["run"])
     found = {row["name"]: control_row(row) for row in controls}
-    return [job_row(row) for row in jobs], found, live
+    return [job_row(row) for row in jobs], found, live, telegram
 
 
 def _artifacts(paths: HomePaths) -> dict[str, str]:

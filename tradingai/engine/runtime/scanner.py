@@ -21,6 +21,7 @@ from tradingai.engine.store.database import Store
 
 if TYPE_CHECKING:
     from tradingai.engine.providers.live import LiveFeed
+    from tradingai.engine.runtime.session import Beside
 
 ScannerState = Literal["off", "opening", "scanning", "stopping"]
 OpenFeed = Callable[[], Awaitable["LiveFeed"]]
@@ -40,17 +41,34 @@ def engine_lock(paths: HomePaths, clock: Clock, command: str) -> FileLock:
     )
 
 
+def scan_loop_failed(error: Exception) -> ScanLoopFailed:
+    """What there is to tell of an error that ended the loop."""
+    if isinstance(error, TradingAIError):
+        return ScanLoopFailed(reason=error.message, remedy=error.remedy)
+    reason = f"unexpected {type(error).__name__}: {error}"
+    return ScanLoopFailed(reason=reason, remedy="Start it again with L.")
+
+
 class Scanner:
     """At most one live session in this process, holding the engine's lock while it lasts."""
 
     def __init__(
-        self, store: Store, paths: HomePaths, settings: Settings, clock: Clock, open_feed: OpenFeed
+        self,
+        store: Store,
+        paths: HomePaths,
+        settings: Settings,
+        clock: Clock,
+        open_feed: OpenFeed,
+        beside: Beside | None = None,
     ) -> None:
+        """``beside`` runs as long as the loop does: alerts and the bot."""
         self._store = store
         self._paths = paths
         self._settings = settings
         self._clock = clock
         self._open_feed = open_feed
+        self._beside = beside
+        self._session_told = False
         self._stop = asyncio.Event()
         self._why = ""
         self._task: asyncio.Task[None] | None = None
@@ -83,6 +101,7 @@ class Scanner:
             raise
         self.interval_s = interval_s or self._settings.scan_interval_s
         self.failure = ""
+        self._session_told = False
         self._stop = asyncio.Event()
         self._become("opening", "loading models")
         self._task = asyncio.create_task(self._scan(lock, feed), name="scan loop")
@@ -114,22 +133,29 @@ class Scanner:
         from tradingai.engine.runtime.session import LiveSession
 
         session = LiveSession(
-            self._store, self._paths, self._settings, self._clock, feed, interval_s=self.interval_s
+            self._store,
+            self._paths,
+            self._settings,
+            self._clock,
+            feed,
+            interval_s=self.interval_s,
+            beside=self._beside,
         )
         await session.begin()
         if self._stop.is_set():
             return
         self._become("scanning", "")
-        await session.run(self._stop, None, lambda: self._why)
+        try:
+            await session.run(self._stop, None, lambda: self._why)
+        finally:
+            self._session_told = session.failure_told
 
     async def _failed(self, error: Exception) -> None:
-        told = error if isinstance(error, TradingAIError) else None
-        reason = told.message if told else f"unexpected {type(error).__name__}: {error}"
-        self.failure = reason
-        with suppress(StoreError):  # a store that takes nothing is what the header says anyway
-            await self._store.events.append(
-                ScanLoopFailed(reason=reason, remedy=told.remedy if told else "Start it again with L.")
-            )
+        event = scan_loop_failed(error)
+        self.failure = event.reason
+        if not self._session_told:
+            with suppress(StoreError):  # a store that takes nothing is what the header says anyway
+                await self._store.events.append(event)
 
     def _become(self, state: ScannerState, detail: str) -> None:
         self.state, self.detail = state, detail

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from tradingai.engine.core.candles import us_to_datetime
 from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.errors import StoreError
 from tradingai.engine.core.events import EngineStarted, EngineStopped
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
@@ -21,10 +23,18 @@ from tradingai.engine.inference.promoted import PromotedModels, PromotionWatch
 from tradingai.engine.providers.live import LiveFeed
 from tradingai.engine.runtime.compaction import Upkeep
 from tradingai.engine.runtime.heart import Heart
-from tradingai.engine.runtime.live_run import Begun, begin_live
+from tradingai.engine.runtime.live_run import MODE, Begun, begin_live
 from tradingai.engine.runtime.loop import LoopParts, ScanLoop, Scanned
 from tradingai.engine.runtime.reader import FeedReader
+from tradingai.engine.runtime.scanner import scan_loop_failed
 from tradingai.engine.store.database import Store
+
+Beside = Callable[[str, str], AbstractAsyncContextManager[None]]
+"""What runs beside the loop, given the run's id and the mode: alerts and the bot."""
+
+
+def _nothing(_run_id: str, _mode: str) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(slots=True)
@@ -56,8 +66,9 @@ class LiveSession:
         *,
         interval_s: float,
         on_scan: Callable[[Scanned], None] = lambda _scanned: None,
+        beside: Beside | None = None,
     ) -> None:
-        """``on_scan`` hears of each scan once it is stored, or has failed."""
+        """``on_scan`` hears of each scan once it is stored, or has failed; ``beside`` runs as long as it."""
         self._store = store
         self._paths = paths
         self._settings = settings
@@ -65,6 +76,9 @@ class LiveSession:
         self._feed = feed
         self._interval_s = interval_s
         self._on_scan = on_scan
+        self._beside = beside or _nothing
+        self.failure_told = False
+        """What ended the loop is in the event log."""
         self._watch = PromotionWatch(paths, settings.symbols)
         self._begun: Begun | None = None
         self._totals = _Totals()
@@ -109,14 +123,30 @@ class LiveSession:
             interval_s=self._interval_s,
             every_s=self._settings.heartbeat_s,
         )
-        await self._store.events.append(self._started(begun, engine), run_id=begun.run.run_id)
-        async with heart.beating(lambda: us_to_datetime(loop.next_due_us)):
-            await loop.run(stop, scans)
-            ended = EngineStopped(
-                run_id=begun.run.run_id, engine=engine, reason=why(), scans=self._totals.scans
-            )
-            await self._store.events.append(ended, run_id=begun.run.run_id)
+        async with self._beside(begun.run.run_id, MODE):
+            await self._store.events.append(self._started(begun, engine), run_id=begun.run.run_id)
+            try:
+                async with heart.beating(lambda: us_to_datetime(loop.next_due_us)):
+                    await loop.run(stop, scans)
+                    ended = EngineStopped(
+                        run_id=begun.run.run_id, engine=engine, reason=why(), scans=self._totals.scans
+                    )
+                    await self._store.events.append(ended, run_id=begun.run.run_id)
+            except Exception as error:
+                await self._tell_failure(error)
+                raise
         return await self._summary(begun)
+
+    async def _tell_failure(self, error: Exception) -> None:
+        """While alerts still go out."""
+        with suppress(StoreError):
+            await self._store.events.append(scan_loop_failed(error), run_id=self.run_id)
+            self.failure_told = True
+
+    @property
+    def run_id(self) -> str | None:
+        """The live run, once :meth:`begin` has opened it."""
+        return None if self._begun is None else self._begun.run.run_id
 
     async def _loop(self, begun: Begun) -> ScanLoop:
         upkeep = Upkeep(
