@@ -15,7 +15,8 @@ from tradingai.engine.core.reporting import Progress
 from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
 from tradingai.engine.queries.cached import FileCache
 from tradingai.engine.queries.data_views import stability_index
-from tradingai.engine.queries.job_views import event_view, job_view, phase_seconds
+from tradingai.engine.queries.event_words import event_view
+from tradingai.engine.queries.job_views import job_view, phase_seconds
 from tradingai.engine.queries.model_views import ModelReader, attempt_alpha
 from tradingai.engine.queries.snapshot import Interest, JobView
 from tradingai.engine.runtime.account_facts import HomeAccounts

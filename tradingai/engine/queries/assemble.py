@@ -29,7 +29,8 @@ from tradingai.engine.queries.data_views import (
     read_candle_tail,
     read_feature_columns,
 )
-from tradingai.engine.queries.job_views import event_view, job_view
+from tradingai.engine.queries.event_words import event_view
+from tradingai.engine.queries.job_views import job_view
 from tradingai.engine.queries.live_views import live_view
 from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
