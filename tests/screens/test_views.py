@@ -154,3 +154,14 @@ def test_synthetic_results_say_so_on_every_screen():
     for screen in set(SCREENS) - {"log"}:
         view, _ = view_of(screen, "full", (120, 40))
         assert "SYNTHETIC cycles, seed 7" in view.context.text, screen
+
+
+@pytest.mark.parametrize("columns", range(72, 201, 8))
+def test_no_tier_is_cut_at_any_width(columns: int):
+    view, _ = view_of("gates", "full", (columns, 40))
+    text = text_of(view)
+    assert "−8.2" in text
+    assert not any(
+        "…" in row for row in text.splitlines() if row.strip().startswith(("low", "medium", "high"))
+    )
+    assert "hitgap" not in text

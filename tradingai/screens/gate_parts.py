@@ -141,6 +141,12 @@ def open_rows(job: JobView | None, bar: int) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+FULL_TIERS: Final = 54
+"""Columns that ranges and units of the tiers need."""
+NARROW_TIERS: Final = 36
+"""Columns below which the tiers' numbers move together."""
+
+
 def tier_lines(report: EvaluationReport, width: int, *, full: bool) -> list[Line]:
     """Said and hit per tier. ``full`` gives the ranges and units in the cells."""
     note = "test range" if full else "bars, said %, hit %, gap"
@@ -175,7 +181,8 @@ def tier_lines(report: EvaluationReport, width: int, *, full: bool) -> list[Line
 
 
 def _tier_cells(cells: Sequence[str], inks: Sequence[str], width: int, *, full: bool) -> Line:
-    widths = (7, 10, 9, 8, 8, 0) if full else (7, 0, 9, 7, 6, 0)
+    narrow = (7, 0, 9, 7, 6, 0) if width >= NARROW_TIERS else (7, 0, 8, 6, 6, 0)
+    widths = (7, 10, 9, 8, 8, 0) if full else narrow
     spans: list[Span] = [pad(2)]
     used = 2
     for index, (text, ink) in enumerate(zip(cells, inks, strict=True)):

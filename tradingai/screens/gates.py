@@ -262,7 +262,7 @@ class GatesPage:
             for item in report.reliability
             if item.confidence is not None and item.hit_rate is not None
         ]
-        tiers = gate_parts.tier_lines(report, left, full=not extent.narrow)
+        tiers = gate_parts.tier_lines(report, left, full=left >= gate_parts.FULL_TIERS)
         if len(tiers) + len(report.baselines) + 2 <= room:
             tiers += [BLANK, *gate_parts.baseline_lines(report, left)]
         height = min(room - 1, 22)
