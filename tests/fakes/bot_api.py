@@ -223,7 +223,9 @@ def handler(api: BotApi) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
-            method = self.path.removeprefix(f"/bot{TOKEN}/")
+            path, _, query = self.path.partition("?")
+            form |= {name: values[0] for name, values in parse_qs(query).items()}
+            method = path.removeprefix(f"/bot{TOKEN}/")
             if method not in FIELDS:
                 api.odd.append(f"POST {self.path}")
                 return self.reply(404, {"ok": False, "error_code": 404, "description": "Not Found"})

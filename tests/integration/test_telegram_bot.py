@@ -2,8 +2,11 @@
 
 import asyncio
 import io
+import json
 import logging
 import re
+import shutil
+import sqlite3
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,16 +14,22 @@ from datetime import timedelta
 
 import pytest
 from telegram.error import InvalidToken
+from tradingai.bootstrap import open_engine
 from tradingai.engine.alerts.beside import supervise
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import SetKillSwitch
+from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
+from tradingai.engine.queries.live_views import live_view
 from tradingai.engine.store.database import Store
+from tradingai.engine.store.read_only import reading
 from tradingai.telegram.client import Client
 from tradingai.telegram.redact import Redactor, guard_logs
 from tradingai.telegram.service import Telegram, open_telegram
 
 from tests.fakes.bot_api import CHAT, TOKEN, BotApi, bot_api
-from tests.fakes.homes import open_store
+from tests.fakes.command_line import start, tradingai
+from tests.fakes.homes import new_home, open_store
+from tests.fakes.live import promote, sure_artifact
 
 CODE = re.compile(r"\b(\d{6})$", re.MULTILINE)
 
@@ -304,6 +313,18 @@ async def test_polling_survives_what_telegram_answers_and_says_so_once(tmp_path,
         assert not any(TOKEN.partition(":")[2] in str(one) for one in told)
 
 
+async def test_an_update_that_nobody_can_read_is_passed_over(tmp_path, api):
+    async with open_chat(tmp_path / "home", api) as chat:
+        number = api.say("/stats", at=chat.clock.now().timestamp())
+        with api._news:
+            strange = {"update_id": number + 1, "message": {"message_id": 1, "chat": "none"}}
+            api._updates.append(strange)
+            api._next = number + 2
+        assert "nothing was scanned" in (await asyncio.to_thread(api.wait, 1, 5))[0]
+        assert "does everything work" in await chat.ask("/help")
+        assert ("", "", "telegram:0", "refused") in await chat.audits()
+
+
 async def raising(error):
     raise error
 
@@ -330,3 +351,79 @@ def test_a_client_says_nothing_of_its_token(api):
     error = InvalidToken(f"The token `{TOKEN}` was rejected by the server.")
     assert client.words(error) == "InvalidToken: The token `<token>` was rejected by the server."
     asyncio.run(client.close())
+
+
+@pytest.fixture(scope="module")
+def sure_home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("bot") / "home"
+    paths = new_home(home)
+    for symbol in PIPELINE_SYMBOLS:
+        promote(paths, RealClock(), sure_artifact(symbol))
+    return home
+
+
+def test_a_flood_delays_no_scan_and_the_bot_answers_beside_the_loop(sure_home, tmp_path, api):
+    home = tmp_path / "home"
+    shutil.copytree(sure_home, home, symlinks=True)
+    engine = start(home, "run", "--interval", "1", "--scans", "12", "--json", **api.environment)
+    try:
+        api.wait(1, 60)
+        for number in range(1000):
+            stranger = {"user": 666, "chat": 666} if number % 2 else {}
+            api.say("/stats", **stranger)
+        api.say("/kill_switch on")
+        out, err = engine.communicate(timeout=120)
+    finally:
+        engine.kill()
+        engine.communicate()
+    assert engine.returncode == 0, err
+    document = json.loads(out)
+    assert (document["scans"], document["failed"]) == (12, 0)
+    assert any("kill switch ON" in text for text in api.texts())
+    assert any("scans (" in text for text in api.texts())
+    assert tradingai(home, "kill", "status", "--json").document["source"] == "telegram"
+    secret = TOKEN.partition(":")[2]
+    assert secret not in out + err
+    assert not any(secret.encode() in file.read_bytes() for file in home.rglob("*") if file.is_file())
+
+
+def test_a_proxy_nobody_can_use_or_a_dead_server_keeps_no_loop_from_scanning(sure_home, tmp_path):
+    for name, more in (
+        ("socks", {"PROXY_URL": "socks5://user:hunter2@127.0.0.1:9"}),
+        ("dead", {"TELEGRAM_API_URL": "http://127.0.0.1:9"}),
+    ):
+        home = tmp_path / name
+        shutil.copytree(sure_home, home, symlinks=True)
+        environment = {"TELEGRAM_TOKEN": TOKEN, "TELEGRAM_CHAT_ID": "42", **more}
+        done = tradingai(home, "run", "--interval", "1", "--scans", "2", "--json", **environment)
+        assert done.status == 0, done.err
+        assert (done.document["scans"], done.document["failed"]) == (2, 0)
+        with sqlite3.connect(home / "tradingai.db") as connection:
+            (told,) = connection.execute(
+                "SELECT payload FROM events WHERE type = 'TelegramFailed'"
+            ).fetchone()
+        connection.close()
+        assert "hunter2" not in told
+        written = b"".join(file.read_bytes() for file in home.rglob("*") if file.is_file())
+        assert TOKEN.partition(":")[2].encode() not in written
+
+
+async def test_the_consoles_scan_loop_has_alerts_and_bot_too(sure_home, tmp_path, api, monkeypatch):
+    home = tmp_path / "home"
+    shutil.copytree(sure_home, home, symlinks=True)
+    for name, value in api.environment.items():
+        monkeypatch.setenv(name, value)
+    async with open_engine(home, surface="console") as engine:
+        await engine.scanner.start(1)
+        assert "engine started" in (await asyncio.to_thread(api.wait, 1, 60))[0]
+        count = len(api.arrived)
+        api.say("/help")
+        texts = await asyncio.to_thread(api.wait, count + 1, 5)
+        await engine.scanner.stop("a test")
+        assert any("does everything work" in text for text in [*texts, *api.texts()])
+        assert "engine stopped\na test" in api.texts()[-1].replace("<b>", "").replace("</b>", "")
+        with reading(engine.store.path) as connection:
+            view = live_view(connection, engine.clock.now(), CHAT).telegram
+        sent = {text.rsplit("id ", 1)[1] for text in api.texts() if "id " in text}
+        assert (view.state, view.delivered, view.waiting) == ("ok", len(sent), 0)
+    assert TOKEN.partition(":")[2] not in repr(view)

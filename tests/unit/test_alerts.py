@@ -1,9 +1,11 @@
 """The outbox: in order, prioritised, at least once, and nothing that nobody wants to hear any more."""
 
+import asyncio
 import json
 from itertools import pairwise
 
 import pytest
+from tradingai.engine.alerts.beside import alerting
 from tradingai.engine.alerts.protocols import Outcome
 from tradingai.engine.alerts.sinks import LogFileSink, RecordingSink
 from tradingai.engine.core.commands import SetKillSwitch
@@ -22,6 +24,7 @@ from tradingai.engine.core.events import (
 )
 
 from tests.fakes.alerts import LOST, RUN, UNKNOWN, ScriptedSink, open_outbox, signal, start_run
+from tests.fakes.live import open_bench
 
 HALTED = GuardStateChanged(previous="ACTIVE", status="HALTED", cause="limit", detail="daily", at="now")
 
@@ -258,3 +261,50 @@ async def test_the_log_file_takes_one_document_a_line(tmp_path):
 async def test_a_day_has_one_summary(tmp_path):
     async with open_outbox(tmp_path / "home") as bench:
         assert await bench.store.bot.summarise("telegram:42", RUN) is False
+
+
+async def test_a_summary_counts_the_last_24_hours_of_live_runs(tmp_path):
+    async with open_bench(tmp_path / "home") as bench:
+        await bench.scan(40)
+        assert await bench.store.bot.summarise("telegram:42", bench.run_id) is True
+        assert await bench.store.bot.summarise("telegram:42", bench.run_id) is False
+        (told,) = await bench.events("DaySummarised")
+        trades = await bench.store.scans.trades(bench.run_id)
+        signals = await bench.store.scans.signals(bench.run_id)
+        assert (told["day"], told["scans"], told["failed"]) == ("2026-03-04", 40, 0)
+        assert told["signals"] == len(signals) > 0
+        assert told["high_signals"] == sum(one.tier == "high" for one in signals)
+        assert (told["trades"], told["wins"]) == (len(trades), sum(one.r > 0 for one in trades))
+        assert told["net"] == pytest.approx(sum(one.net for one in trades))
+        assert told["guard"] == bench.begun.step.desk.guard.status
+
+
+async def test_the_day_has_its_summary_from_its_hour_on(tmp_path):
+    sink = ScriptedSink()
+    async with open_outbox(tmp_path / "home", sink) as bench:
+        calls = []
+
+        async def summarise(channel, run_id):
+            calls.append((bench.clock.now().isoformat(), channel, run_id))
+            return True
+
+        bench.store.bot.summarise = summarise
+        settings = bench.settings.model_copy(update={"telegram_summary_hour": 13})
+        async with alerting(bench.store, bench.clock, settings, [], [], channel="telegram:42", run_id=RUN):
+            for _ in range(26 * 60 + 10):
+                await asyncio.sleep(0)
+        days = [call[0][:13] for call in calls]
+        assert days == ["2026-03-04T13", "2026-03-05T13"]
+
+
+async def test_the_end_sends_what_can_be_sent_and_cuts_no_attempt_off(tmp_path):
+    sink = ScriptedSink()
+    async with open_outbox(tmp_path / "home", sink) as bench:
+        async with alerting(
+            bench.store, bench.clock, bench.settings, [bench.outbox], [], channel="telegram:42", run_id=RUN
+        ):
+            await bench.tell(HALTED)
+            await bench.tell(EngineStopped(run_id=RUN, engine="e", reason="SIGTERM", scans=3))
+        assert texts(sink) == ["GUARD HALTED", "engine stopped"]
+        assert await bench.states() == ["delivered", "delivered"]
+        assert all("REPEAT" not in message.plain for message in sink.attempts)

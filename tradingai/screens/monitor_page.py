@@ -267,6 +267,7 @@ class MonitorPage:
             monitor_side.schedule_lines(snapshot, monitor, width),
             funnel_lines(monitor, width),
             monitor_side.rate_lines(snapshot, monitor, width),
+            monitor_side.telegram_lines(snapshot, monitor, width),
             monitor_side.model_lines(self.coin, width),
             monitor_side.tier_lines(snapshot, monitor, width),
         ]

@@ -155,6 +155,29 @@ def _used(label: str, used: int, limit: int, width: int) -> Line:
     )
 
 
+# -- Telegram
+
+
+def telegram_lines(snapshot: ConsoleSnapshot, view: MonitorView, width: int) -> list[Line]:
+    """What became of the live run's alerts; nothing without a token, or beside a replay."""
+    telegram = None if snapshot.live is None else snapshot.live.telegram
+    if telegram is None or view.run.replay:
+        return []
+    lost = telegram.dead + telegram.not_delivered
+    delivery: Span = Span(numbers.NOTHING, "faint")
+    if telegram.p50_s is not None and telegram.p95_s is not None:
+        delivery = Span(f"{telegram.p50_s:,.1f} / {telegram.p95_s:,.1f} s")
+    words = f"{telegram.delivered:,}, {telegram.waiting:,} waiting, {lost:,} not"
+    lines = [
+        rule("Telegram", telegram.state, width),
+        pair("delivered", Span(f"! {words}", "orange+b") if lost else Span(words), width),
+        pair("p50 / p95", delivery, width),
+    ]
+    if telegram.state == "failing":
+        lines.append(Line(fit(Span(telegram.error, "orange"), width)))
+    return lines
+
+
 # -- models
 
 

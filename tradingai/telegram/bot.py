@@ -85,9 +85,7 @@ class TelegramBot:
 
     async def _poll(self) -> Sequence[Update]:
         try:
-            return await self._client.bot.get_updates(
-                offset=self._offset, timeout=POLL_S, allowed_updates=["message"]
-            )
+            return await self._client.updates(self._offset, POLL_S)
         except RetryAfter as error:
             await self._clock.sleep(seconds_of(error))
             return ()

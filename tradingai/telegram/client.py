@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from telegram.error import (
@@ -14,10 +14,11 @@ from telegram.error import (
     InvalidToken,
     NetworkError,
     RetryAfter,
+    TelegramError,
 )
 from telegram.request import HTTPXRequest
 
-from telegram import Bot
+from telegram import Bot, Update
 from tradingai.engine.alerts.protocols import Outcome
 from tradingai.engine.core.errors import MissingError
 from tradingai.engine.core.settings import Settings
@@ -62,6 +63,27 @@ class Client:
             get_updates_request=self._requests[0],
             request=self._requests[1],
         )
+
+    async def updates(self, offset: int, hold_s: int) -> list[Update]:
+        """The oldest updates that were not confirmed, held for ``hold_s`` while there are none.
+
+        An update that the library cannot read is passed on with nothing in it: the library would throw away
+        all that came with it, and fetch it again for ever. Raises what the library raises.
+        """
+        try:
+            found = await self.bot.get_updates(offset=offset, timeout=hold_s, allowed_updates=["message"])
+        except TelegramError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever reading a strange update raises; each is read by itself then
+            raw = await self._requests[0].post(f"{self.bot.base_url}/getUpdates?offset={offset}&timeout=0")
+            return [self._read(document) for document in raw] if isinstance(raw, list) else []
+        return list(found)
+
+    def _read(self, document: dict[str, Any]) -> Update:
+        try:
+            return Update.de_json(document, self.bot)
+        except Exception:  # noqa: BLE001 - as above
+            return Update(int(document["update_id"]))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -92,6 +92,17 @@ def _feed(header: HeaderView) -> _Field:
     return _Field("feed", _labelled("feed", numbers.age(age)))
 
 
+def _telegram(snapshot: ConsoleSnapshot, *, wide: bool) -> list[_Field]:
+    """``telegram ok`` where there is room; alerts that do not get through always."""
+    telegram = None if snapshot.live is None else snapshot.live.telegram
+    if telegram is None:
+        return []
+    if telegram.state == "failing":
+        words = f"! telegram {telegram.waiting} waiting"
+        return [_Field("telegram", (Span(words, "orange+b"),), abnormal=True)]
+    return [_Field("telegram", _labelled("telegram", telegram.state))] if wide else []
+
+
 def _jobs(snapshot: ConsoleSnapshot, *, wide: bool) -> _Field:
     running = snapshot.running_jobs
     spans = _labelled("jobs", str(len(running)))
@@ -114,13 +125,14 @@ def status_line(snapshot: ConsoleSnapshot, width: int, *, replay: bool = False) 
     if wide and header.threshold is not None:
         value = f"{header.threshold:.2f} {header.threshold_source}".strip()
         fields.append(_Field("threshold", _labelled("threshold", value)))
+    fields += _telegram(snapshot, wide=wide)
     clock = _clock(snapshot, width)
     chips = [Span(" REPLAY ", "bg@blue+b") if replay else Span(" DRY-RUN ", "strong@raised+b")]
     if header.read_only:
         chips += [pad(1), Span(" READ-ONLY ", "strong@raised+b")]
     inner = width - 2
     lead = sum(chip.width for chip in chips) + (max(2, gap))
-    for name in ("clock", "threshold", "jobs", "feed", "risk", "kill"):
+    for name in ("clock", "telegram", "threshold", "jobs", "feed", "risk", "kill"):
         if _length(fields, gap) + lead + (clock.width + 2 if clock.width else 0) <= inner:
             break
         if name == "clock":

@@ -92,6 +92,11 @@ class Settings(
         return database_path(self.db_url, home)
 
     @property
+    def alert_chat(self) -> int | None:
+        """The chat that gets the alerts; None without a token."""
+        return self.telegram_chat_id if self.telegram_token else None
+
+    @property
     def workers(self) -> int:
         """Jobs that may run at once: JOB_WORKERS, or one for each CPU core this process may use."""
         return self.job_workers or len(os.sched_getaffinity(0))

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tradingai.engine.queries.snapshot import TelegramView
+
 _STATES: Final = ("delivered", "waiting", "dead", "missed", "stopped")
 _COUNTS: Final = "SELECT state, count(*) FROM alerts WHERE channel = ? GROUP BY state"
 _SIGNALS: Final = (
@@ -59,6 +61,23 @@ def read_telegram(connection: sqlite3.Connection, chat: int | None) -> dict[str,
     if counts:
         document["state"] = "failing" if failing else "ok"
     return document
+
+
+def telegram_view(connection: sqlite3.Connection, chat: int | None) -> TelegramView | None:
+    """The same for the console; None without a token."""
+    if chat is None:
+        return None
+    document = read_telegram(connection, chat)
+    return TelegramView(
+        state=document["state"],
+        delivered=document["delivered"],
+        waiting=document["waiting"],
+        dead=document["dead"],
+        not_delivered=document["missed"] + document["stopped"],
+        p50_s=document["delivery_s"]["p50"],
+        p95_s=document["delivery_s"]["p95"],
+        error=document["error"],
+    )
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

@@ -242,7 +242,7 @@ class SnapshotReader:
                 ).fetchall()
                 controls = connection.execute("SELECT * FROM controls").fetchall()
                 self._last_events = self._events(connection)
-                live = live_view(connection, self._clock.now())
+                live = live_view(connection, self._clock.now(), self._settings.alert_chat)
                 found = {row["name"]: control_row(row) for row in controls}
                 monitor = self._monitor_view(connection, interest, found) if interest.monitor else None
                 risk = self._risk_view(connection, interest) if interest.risk else None
@@ -279,7 +279,7 @@ class SnapshotReader:
             if not self._has_database():
                 return None
             with reading(self._database, timeout_s=STORE_PATIENCE_S) as connection:
-                return live_view(connection, self._clock.now())
+                return live_view(connection, self._clock.now(), self._settings.alert_chat)
         except TradingAIError:
             return None
 

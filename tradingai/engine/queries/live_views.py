@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tradingai.engine.core.errors import MissingError
 from tradingai.engine.core.jsonio import iso_z, parse_iso
+from tradingai.engine.queries.alert_views import telegram_view
 from tradingai.engine.queries.rolling import REASONS, WINDOW_HOURS, RollingScans
 from tradingai.engine.queries.snapshot import LiveView
 from tradingai.engine.store.stamps import stamp
@@ -74,8 +75,8 @@ def read_funnel(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
     }
 
 
-def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
-    """The newest live run, or None where the loop never ran."""
+def live_view(connection: sqlite3.Connection, now: datetime, chat: int | None = None) -> LiveView | None:
+    """The newest live run, or None where the loop never ran; ``chat`` gets its alerts."""
     document = read_live(connection, now)
     if document["run"] is None:
         return None
@@ -101,6 +102,7 @@ def live_view(connection: sqlite3.Connection, now: datetime) -> LiveView | None:
         drawdown=account["drawdown"] if account else None,
         guard=str(account["guard"]) if account else "",
         feed_at=closed,
+        telegram=telegram_view(connection, chat),
     )
 
 

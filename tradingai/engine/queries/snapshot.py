@@ -281,6 +281,22 @@ class SystemView:
 
 
 @dataclass(frozen=True, slots=True)
+class TelegramView:
+    """What became of the alerts to the chat; delivery in seconds since the event."""
+
+    state: str
+    """idle before the first alert, ok, or failing."""
+    delivered: int = 0
+    waiting: int = 0
+    dead: int = 0
+    not_delivered: int = 0
+    """Signals that were missed or held back by the kill switch."""
+    p50_s: float | None = None
+    p95_s: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LiveView:
     """What the newest live run of the scan loop left in the store."""
 
@@ -301,6 +317,8 @@ class LiveView:
     guard: str = ""
     feed_at: datetime | None = None
     """Close of the newest candle it received."""
+    telegram: TelegramView | None = None
+    """None without a token."""
 
 
 @dataclass(frozen=True, slots=True)

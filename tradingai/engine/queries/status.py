@@ -67,7 +67,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
     ledger = found.attempt(lambda: read_ledger(paths.ledger), Ledger())
     artifacts = found.attempt(lambda: _artifacts(paths), dict[str, str]())
     database = settings.database_path(paths.root)
-    chat = settings.telegram_chat_id if settings.telegram_token else None
+    chat = settings.alert_chat
     unreadable: _StoreRows = ([], None, {}, telegram_off(chat))
     stored, controls, live, telegram = found.attempt(lambda: _read_store(database, clock, chat), unreadable)
     jobs = [as_seen(paths, job) for job in stored]
