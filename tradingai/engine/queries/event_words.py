@@ -156,13 +156,6 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "ModelPromoted": lambda p: f"{p.get('model')} {p.get('version')} is live, by {p.get('who')}",
     "ModelRolledBack": lambda p: f"{p.get('model')} {p.get('version')} is live again, by {p.get('who')}",
     "StateRepaired": lambda p: f"{p.get('what')}: {p.get('detail')}",
-    "AlertDelivered": lambda p: (
-        f"{'REPEAT ' if p.get('repeat') else ''}{p.get('title')}, {str(p.get('channel')).partition(':')[0]}, "
-        f"{float(p.get('seconds') or 0):.1f} s, id {p.get('event_id')}"
-    ),
-    "AlertRefused": lambda p: f"{p.get('title')}, id {p.get('event_id')}: {p.get('reason')}",
-    "SignalsMissed": lambda p: f"{len(p.get('ids', ()))} not delivered within their horizon",
-    "TelegramFailed": lambda p: f"{p.get('what')}: {p.get('reason')}",
     "KillSwitchSet": lambda p: (
         f"{'on' if p.get('on') else 'off'}, by {p.get('who')}, {p.get('surface')}"
         + (f": {p['reason']}" if p.get("reason") not in {"", None, p.get("surface")} else "")
@@ -236,6 +229,11 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         + (", REPEAT" if p.get("repeat") else "")
     ),
     "AlertRefused": lambda p: f"{p.get('title')}, {p.get('channel')}: {p.get('reason')}; a dead letter",
+    "TelegramFailed": lambda p: f"{p.get('what')}: {p.get('reason')}",
+    "DaySummarised": lambda p: (
+        f"{p.get('day')}: {_count(p.get('scans') or 0, 'scan')}, {_count(p.get('signals') or 0, 'signal')}, "
+        f"{_count(p.get('trades') or 0, 'trade')}"
+    ),
     "SignalsMissed": lambda p: (
         f"{_count(len(p.get('ids') or ()), 'signal')} too old to be told, {p.get('channel')}"
     ),
