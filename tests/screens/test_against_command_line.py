@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sqlite3
+
 import pytest
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.paths import HomePaths
@@ -11,7 +15,10 @@ from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
 from tradingai.screens.carrier import surroundings
 from tradingai.screens.data import DataScreen
 from tradingai.screens.gates import GatesScreen
+from tradingai.screens.log import LogScreen
 from tradingai.screens.models import ModelsScreen
+from tradingai.screens.overview import OverviewScreen
+from tradingai.screens.training import TrainingScreen
 from tradingai.screens.view import Extent, Selection
 from tradingai.widgets import numbers
 
@@ -34,6 +41,46 @@ def test_phases(picture: ConsoleSnapshot, golden_home):
     document = tradingai(golden_home.path, "status", "--json").document
     assert [phase["state"] for phase in document["phases"]] == [phase.state for phase in picture.phases]
     assert document["kill_switch"]["on"] == picture.header.kill_on
+
+
+def test_overview(picture: ConsoleSnapshot, golden_home):
+    """The results beside the phases are those of ``status``, ``data list`` and the replay's document."""
+    status = tradingai(golden_home.path, "status", "--json").document
+    details = {phase["id"]: phase["detail"] for phase in status["phases"]}
+    rows = [item["rows"] for item in tradingai(golden_home.path, "data", "list", "--json").document]
+    text = text_of(OverviewScreen.view(None, picture, Selection(), WIDE))
+    assert numbers.count(rows[0]) in text
+    shown = {phase.id: phase.result for phase in picture.phases}
+    for phase in ("evaluation", "features"):
+        for number in re.findall(r"\d[\d.,]*", details[phase]):
+            assert number in shown[phase], (phase, number, shown[phase])
+    replay = golden_home.document["replay"]
+    assert f"{replay['scans']:,} scans, {replay['signals']:,} signals" in text
+    assert numbers.percent(replay["win_rate"]) in text
+
+
+def test_training(picture: ConsoleSnapshot, golden_home):
+    """A run's numbers are those its artifact was stored with."""
+    paths = HomePaths(golden_home.path)
+    for item in picture.evaluations:
+        card = json.loads((paths.checkpoints / f"{item.model}_best.json").read_text())
+        record, (run, *_) = card["record"], picture.runs_of(item.model)
+        text = text_of(TrainingScreen.view(None, picture, Selection(model=item.model), WIDE))
+        assert (run.best_epoch, len(run.points)) == (record["best_epoch"], record["epochs_run"])
+        best = record["history"][record["best_epoch"] - 1]
+        assert numbers.percent(best["validation_accuracy"]) in text
+        assert f"{best['validation_loss']:.3f}" in text
+        assert str(record["seed"]) in text
+
+
+def test_log(picture: ConsoleSnapshot, golden_home):
+    """Every event of the store is counted, and the newest stand on the page."""
+    connection = sqlite3.connect(golden_home.path / "tradingai.db")
+    stored = connection.execute("SELECT type FROM events ORDER BY seq").fetchall()
+    connection.close()
+    assert [event.type for event in picture.events.rows] == [kind for (kind,) in stored][-1000:]
+    text = text_of(LogScreen.view(None, picture, Selection(), WIDE))
+    assert stored[-1][0] in text
 
 
 def test_datasets(picture: ConsoleSnapshot, golden_home):
