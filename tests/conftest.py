@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.command_line import tradingai
+from tests.fakes.full_disk import small_file_system
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,10 @@ def _link_or_copy(source: str, target: str) -> str:
         os.link(source, target)
         return target
     return shutil.copy2(source, target)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with 24 MB, where this user may mount one."""
+    with small_file_system(tmp_path / "disk") as disk:
+        yield disk

@@ -2,15 +2,14 @@
 
 import asyncio
 import sqlite3
-import subprocess
 import threading
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from tests.fakes.full_disk import fill
 from tests.fakes.live import BTC, NOW, RunningClock, SpoiltFeed, changed, open_bench, promote, sure_artifact
 
 ETH = "ETH-USD"
@@ -148,20 +147,6 @@ async def test_a_full_disk_fails_the_scan_and_the_next_one_lives_through_its_can
         assert len(received) == (max(received) - min(received)) // 60_000_000 + 1
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own with 24 MB, where this user may mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system; the page limit above stands for the full disk")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 async def test_a_disk_without_a_free_byte_fails_the_scan_and_space_heals_it(small_disk):
     async with open_bench(small_disk / "home") as bench:
         assert {row.state for row in await bench.scan(2)} == {"done"}
@@ -179,13 +164,6 @@ async def test_a_disk_without_a_free_byte_fails_the_scan_and_space_heals_it(smal
         assert {event["code"] for event in told} == {"store"}
         received = {row.ts_us for row in await bench.store.live.candles(bench.run_id)}
         assert len(received) == (max(received) - min(received)) // 60_000_000 + 1
-
-
-def fill(path):
-    """Take every free byte of the file system."""
-    with path.open("wb", buffering=0) as stream, suppress(OSError):
-        while stream.write(bytes(65_536)):
-            pass
 
 
 async def test_minutes_of_a_failed_scan_are_lived_through_by_the_next_engine(tmp_path):
