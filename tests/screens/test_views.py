@@ -165,3 +165,16 @@ def test_no_tier_is_cut_at_any_width(columns: int):
         "…" in row for row in text.splitlines() if row.strip().startswith(("low", "medium", "high"))
     )
     assert "hitgap" not in text
+
+
+@pytest.mark.parametrize("columns", [*range(72, 160, 4), 160, 200])
+@pytest.mark.parametrize("screen", [name for name in SCREENS if name != "observation"])
+def test_no_head_and_no_number_of_a_table_is_cut_at_any_width(screen: str, columns: int):
+    """What has no room is left out as a whole column."""
+    for state in STATES:
+        view, _ = view_of(screen, state, (columns, 40))
+        lines = text_of(view).splitlines()
+        for table in view.tables:
+            titles = [column.title for column in table.columns if column.width and len(column.title) > 2]
+            heads = [line for line in lines if sum(f" {title} " in f" {line} " for title in titles) > 2]
+            assert not any("…" in line for line in heads), (state, table.id, heads)

@@ -116,13 +116,14 @@ def datasets_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Ta
     """One row a coin; a coin that is being written shows its progress instead."""
     columns = [Column("symbol", 8 if extent.narrow else 9), Column("market", 7 if extent.narrow else 8)]
     if not extent.narrow:
-        columns += [Column("provider", 10), Column("seed", 6, "right"), Column("values", 8)]
+        columns += [Column("provider", 10, spare=4), Column("seed", 6, "right", spare=3)]
+        columns.append(Column("values", 8, spare=1))
     columns += [
         Column("rows", 10, "right"),
         Column("from", 10),
         Column("to", 10),
-        Column("size", 6, "right", gap=1 if extent.narrow else 3),
-        Column("quality", 0, gap=1 if extent.narrow else 3),
+        Column("size", 6, "right", gap=1 if extent.narrow else 3, spare=2),
+        Column("quality", 0, gap=1 if extent.narrow else 3, least=13),
     ]
     working = {job.target: job for job in snapshot.running_jobs if job.kind in JOB_KINDS}
     rows = [

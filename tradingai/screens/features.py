@@ -77,10 +77,10 @@ def features_table(snapshot: ConsoleSnapshot, selection: Selection, extent: Exte
     spark = 13 if extent.narrow else 36
     columns = (
         Column("name", 18 if extent.narrow else 24),
-        Column("group", 11),
+        Column("group", 11, spare=1),
         Column("look-back", 9, "right"),
-        Column("last 60 min", spark),
-        Column("value", 0, "right"),
+        Column("last 60 min", spark, spare=2),
+        Column("value", 0, "right", least=8),
         Column("drift", 6, "right"),
     )
     rows = [

@@ -100,13 +100,13 @@ def ledger_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Tabl
         Column("when", 10 if extent.narrow else 12),
         Column("accuracy", 8, "right"),
         Column("gates", 5, "right"),
-        Column("hash", 8),
-        Column("try", 3, "right", gap=1),
+        Column("hash", 8, spare=1),
+        Column("try", 3, "right", gap=1, spare=2),
     ]
     if not extent.narrow:
-        columns.append(Column("by", 0 if not extent.wide else 18, gap=3))
+        columns.append(Column("by", 0 if not extent.wide else 18, gap=3, least=18, spare=3))
     if extent.wide:
-        columns.append(Column("why", 0))
+        columns.append(Column("why", 0, least=8, spare=4))
     rows = filtered(
         [entry_row(item, snapshot.now, extent) for item in reversed(snapshot.ledger.entries)], wanted
     )

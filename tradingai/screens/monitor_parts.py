@@ -54,12 +54,16 @@ def price(value: float | None, *, digits: int | None = None) -> str:
 # -- coins
 
 
+ROOMY: Final = 102
+"""Columns from which the bars of confidence are long."""
+
+
 def coins_table(snapshot: ConsoleSnapshot, view: MonitorView, extent: Extent, wanted: str) -> Table:
     """One row a coin: price, confidence against the threshold, tier, and what was decided."""
     prices = [price(coin.price, digits=2) for coin in view.coins]
     pair = max([7, *(len(coin.symbol) for coin in view.coins)])
     figure = max([9, *(len(text) for text in prices)])
-    bar = 10 if extent.narrow else 27
+    bar = 10 if extent.narrow else 27 if extent.width >= ROOMY else 23
     marks = _scale(view, bar)
     columns = (
         Column("pair", pair),
@@ -196,19 +200,19 @@ def signals_table(view: MonitorView, extent: Extent, wanted: str, note: str) -> 
         Column("side", 7),
         Column("conf", 4, "right", gap=2 if extent.narrow else 5),
         Column("entry", 10, "right", gap=1),
-        Column("TP", 9, "right", gap=1),
+        Column("TP", 9, "right", gap=1, spare=5 if extent.narrow else 0),
         Column("SL", 9, "right", gap=1),
     ]
     if not extent.narrow:
         columns += [
-            Column("R:R", 4, "right"),
-            Column("spread", 6, "right", gap=1),
-            Column("slip", 5, "right", gap=1),
-            Column("lat", 5, "right", gap=1),
+            Column("R:R", 4, "right", spare=1),
+            Column("spread", 6, "right", gap=1, spare=2),
+            Column("slip", 5, "right", gap=1, spare=3),
+            Column("lat", 5, "right", gap=1, spare=4),
         ]
     columns += [
         Column("exit", 4 if extent.narrow else 9),
-        Column("net", 0, "right", gap=1),
+        Column("net", 0, "right", gap=1, least=6 if extent.narrow else 7),
     ]
     now = view.run.now
     rows = [_signal_row(signal, now, extent, replay=view.run.replay) for signal in view.signals]

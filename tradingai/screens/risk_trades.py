@@ -27,15 +27,18 @@ def positions_table(view: RiskView, now: datetime, extent: Extent) -> Table:
     columns: tuple[Column, ...]
     if extent.narrow:
         columns = (
-            Column("pair", 7), Column("side", 7), Column("size", 0), Column("TP", 12, "right", gap=1),
+            Column("pair", 7), Column("side", 7), Column("size", 0, least=16),
+            Column("TP", 12, "right", gap=1, spare=1),
             Column("SL", 12, "right", gap=1), Column("exit", 5, "right", gap=1),
             Column("R", 8, "right", gap=1),
         )  # fmt: skip
     else:
         columns = (
-            Column("pair", 8), Column("side", 7), Column("size", 6, "right"), Column("entry", 10, "right"),
-            Column("price", 10, "right"), Column("TP", 10, "right"), Column("SL", 10, "right"),
-            Column("time exit", 9, "right"), Column("floating", 0, "right"), Column("R", 9, "right"),
+            Column("pair", 8), Column("side", 7), Column("size", 6, "right", spare=1),
+            Column("entry", 10, "right"),
+            Column("price", 10, "right", spare=2), Column("TP", 10, "right"), Column("SL", 10, "right"),
+            Column("time exit", 9, "right"), Column("floating", 0, "right", least=10),
+            Column("R", 9, "right"),
         )  # fmt: skip
     rows = tuple(_position_row(item, run_clock(view, now), extent) for item in view.facts.positions)
     facts = view.facts
@@ -79,7 +82,7 @@ def trades_table(view: RiskView, extent: Extent) -> Table:
         Column("side", 7),
         Column("entry", 10, "right"),
         Column("exit", 10, "right"),
-        Column("by", 6),
+        Column("by", 6, spare=2),
         Column("" if extent.narrow else "net", 0, "right"),
         Column("R", 8, "right"),
     )

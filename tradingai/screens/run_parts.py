@@ -114,19 +114,19 @@ def runs_table(
     """Runs of one model, newest first. Loss and accuracy are each run's best on validation."""
     columns = [Column("run", 11)]
     if not extent.narrow:
-        columns.append(Column("version", 8))
+        columns.append(Column("version", 8, spare=3))
     columns += [
-        Column("seed", 4, "right", gap=1 if extent.narrow else 2),
+        Column("seed", 4, "right", gap=1 if extent.narrow else 2, spare=1),
         Column("epochs", 6, "right", gap=1 if extent.narrow else 2),
     ]
     if not extent.narrow:
-        columns.append(Column("train loss", 11, "right"))
+        columns.append(Column("train loss", 11, "right", spare=4))
     columns += [
         Column("val loss", 8, "right"),
         Column("accuracy", 8, "right"),
-        Column("bars/s", 6, "right", gap=1 if extent.narrow else 2),
+        Column("bars/s", 6, "right", gap=1 if extent.narrow else 2, spare=2),
         Column("took", 6, "right"),
-        Column("state", 0),
+        Column("state", 0, least=11),
     ]
     rows = filtered([_run_row(run, job if run.state == "running" else None, extent) for run in runs], wanted)
     note = numbers.plural(len(runs), "run") + (f", {overlay.label} overlaid" if overlay else "")

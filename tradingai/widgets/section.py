@@ -6,7 +6,7 @@ Content columns: the cursor mark stands at 0, the sign at 2, text from 4 (from 2
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tradingai.widgets.line import BLANK, Align, Line, Piece, Span, crop, fit, line, pad
@@ -24,6 +24,10 @@ class Column:
     width: int = 0
     align: Align = "left"
     gap: int = 2
+    least: int = 0
+    """Cells that a column without a width needs all the same."""
+    spare: int = 0
+    """Where the row has no room for all columns the one that can be spared most goes first; 0 stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,28 @@ def column_widths(columns: Sequence[Column], width: int) -> list[int]:
         for order, index in enumerate(flexible):
             widths[index] = share + (1 if order < rest else 0)
     return widths
+
+
+def _needed(columns: Sequence[Column]) -> int:
+    """Cells that the columns take at least."""
+    return sum(column.width or column.least for column in columns) + sum(item.gap for item in columns[1:])
+
+
+def fitting(table: Table, width: int) -> Table:
+    """The table without the columns it has no room for: a number is left out and never cut."""
+    room = width - (4 if table.signed else 2)
+    kept = list(range(len(table.columns)))
+    while _needed([table.columns[index] for index in kept]) > room:
+        most = max(kept, key=lambda index: table.columns[index].spare)
+        if not table.columns[most].spare:
+            break
+        kept.remove(most)
+    if len(kept) == len(table.columns):
+        return table
+    rows = tuple(replace(row, cells=tuple(row.cells[index] for index in kept)) for row in table.rows)
+    columns = tuple(table.columns[index] for index in kept)
+    named = kept.index(table.named) if table.named in kept else 0
+    return replace(table, columns=columns, rows=rows, named=named)
 
 
 def heads_line(table: Table, width: int) -> Line:
@@ -171,6 +197,7 @@ def draw(
     """The section's lines: title, column names, and as many rows as fit into ``rows`` lines (all when
     None).
     """
+    table = fitting(table, width)
     lines = [rule(table.title, table.note, width, focus=focus)]
     if heads and table.rows:
         lines.append(heads_line(table, width))
