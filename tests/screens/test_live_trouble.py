@@ -20,6 +20,7 @@ from tests.fakes.full_disk import fill
 from tests.fakes.live import SpoiltFeed, sure_home
 from tests.screens.test_live import live, until
 
+pytestmark = pytest.mark.slow
 NARROW = Extent(80, 24)
 
 

@@ -55,7 +55,7 @@ def price(value: float | None, *, digits: int | None = None) -> str:
 
 
 ROOMY: Final = 102
-"""Columns from which the bars of confidence are long."""
+"""Columns below which the bars of confidence give way."""
 
 
 def coins_table(snapshot: ConsoleSnapshot, view: MonitorView, extent: Extent, wanted: str) -> Table:
@@ -63,7 +63,7 @@ def coins_table(snapshot: ConsoleSnapshot, view: MonitorView, extent: Extent, wa
     prices = [price(coin.price, digits=2) for coin in view.coins]
     pair = max([7, *(len(coin.symbol) for coin in view.coins)])
     figure = max([9, *(len(text) for text in prices)])
-    bar = 10 if extent.narrow else 27 if extent.width >= ROOMY else 23
+    bar = 10 if extent.narrow else 27 - max(0, ROOMY - extent.width)
     marks = _scale(view, bar)
     columns = (
         Column("pair", pair),
