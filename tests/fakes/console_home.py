@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from tradingai.engine.queries.run_snapshot import Bar
 from tradingai.engine.queries.snapshot import (
-    Bar,
     CandleTail,
     ConsoleSnapshot,
     DatasetView,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradingai.engine.queries.run_snapshot import (
+    Bar,
     CoinNow,
     FunnelView,
     LatencyView,
     LoopView,
     MonitorView,
-    PricePoint,
     RateView,
     SignalView,
     WatchedRun,
@@ -85,7 +85,7 @@ BY_REASON = {
 }  # fmt: skip
 
 
-def prices(last: float, until: datetime = SCAN, minutes: int = 400) -> tuple[PricePoint, ...]:
+def prices(last: float, until: datetime = SCAN, minutes: int = 400) -> tuple[Bar, ...]:
     """Minutes that end at a price, from a closed form."""
     points = []
     for index in range(minutes):
@@ -97,9 +97,7 @@ def prices(last: float, until: datetime = SCAN, minutes: int = 400) -> tuple[Pri
         opened, close = price(left + 1), price(left)
         reach = last * 0.0003 * (1 + math.sin(index * 1.7) ** 2)
         moment = until - timedelta(minutes=left + 1)
-        points.append(
-            PricePoint(moment, opened, max(opened, close) + reach, min(opened, close) - reach, close)
-        )
+        points.append(Bar(moment, opened, max(opened, close) + reach, min(opened, close) - reach, close))
     return tuple(points)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tradingai.app import ConsoleApp
+from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.memory import Memory
 from tradingai.widgets.palette import DARK_THEME
@@ -56,3 +58,19 @@ def console(tmp_path: Path) -> MakeConsole:
         return Console(app, engine)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def always_sure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home without candles whose models are always sure; nobody changes it."""
+    from tests.fakes.live import sure_home
+
+    return sure_home(tmp_path_factory.mktemp("sure") / "home").root
+
+
+@pytest.fixture
+def sure_paths(always_sure: Path, tmp_path: Path) -> HomePaths:
+    """A copy of it."""
+    target = tmp_path / "home"
+    shutil.copytree(always_sure, target, symlinks=True)
+    return HomePaths(target)

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 
-import pytest
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import SetKillSwitch, StartScanLoop, StopScanLoop
 from tradingai.engine.core.locks import seen_held
-from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import load_settings
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.engine.queries.status import read_status
 
-from tests.fakes.live import sure_home
 from tests.screens.test_live import hold, live, until
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A home whose models are always sure."""
-    return sure_home(tmp_path_factory.mktemp("loop") / "home").root
-
-
-@pytest.fixture
-def paths(made, tmp_path):
-    target = tmp_path / "home"
-    shutil.copytree(made, target, symlinks=True)
-    return HomePaths(target)
 
 
 def scanned(count: int):
@@ -41,8 +24,8 @@ def scanned(count: int):
     return wanted
 
 
-async def test_begun_stopped_and_remembered(paths):
-    engine = live(paths.root)
+async def test_begun_stopped_and_remembered(sure_paths):
+    engine = live(sure_paths.root)
     await engine.start()
     try:
         assert engine.snapshot().loop.state == "off"
@@ -61,11 +44,11 @@ async def test_begun_stopped_and_remembered(paths):
         await until(engine, lambda now: now.header.kill_on)
     finally:
         await engine.close()
-    assert not seen_held(paths.locks / "engine")
-    choice = read_status(paths, load_settings(paths.root), RealClock())["scan_loop"]
+    assert not seen_held(sure_paths.locks / "engine")
+    choice = read_status(sure_paths, load_settings(sure_paths.root), RealClock())["scan_loop"]
     assert (choice["chosen"], choice["interval_s"]) == (True, 1.0)
 
-    engine = live(paths.root)
+    engine = live(sure_paths.root)
     await engine.start()
     try:
         assert any("goes on" in text for text, _ in engine.take_messages())
@@ -76,14 +59,14 @@ async def test_begun_stopped_and_remembered(paths):
         seen = await until(engine, lambda now: now.loop.state == "off")
         assert not seen.loop.chosen
         assert (seen.header.risk, seen.header.feed_age_s) == ("ACTIVE", None)
-        assert not seen_held(paths.locks / "engine")
+        assert not seen_held(sure_paths.locks / "engine")
         ended = [event for event in seen.events.rows if event.type == "EngineStopped"]
         assert len(ended) == 2
         assert "console" in ended[-1].fields["reason"]
     finally:
         await engine.close()
 
-    engine = live(paths.root)
+    engine = live(sure_paths.root)
     await engine.start()
     try:
         assert engine.snapshot().loop.state == "off"
@@ -91,10 +74,10 @@ async def test_begun_stopped_and_remembered(paths):
         await engine.close()
 
 
-async def test_another_engine_is_named_and_the_choice_is_kept_for_later(paths):
-    engine = live(paths.root)
+async def test_another_engine_is_named_and_the_choice_is_kept_for_later(sure_paths):
+    engine = live(sure_paths.root)
     await engine.start()
-    process = hold(paths.locks / "engine")
+    process = hold(sure_paths.locks / "engine")
     try:
         assert process.stdout.readline() == b"held\n"
         refused = await engine.send(StartScanLoop(**engine.issue()))
@@ -112,27 +95,27 @@ async def test_another_engine_is_named_and_the_choice_is_kept_for_later(paths):
         await engine.close()
 
 
-async def test_a_loop_that_cannot_begin_says_why(paths):
-    (paths.root / ".env").write_text("DATA_PROVIDER=ccxt\n")
-    engine = live(paths.root)
+async def test_a_loop_that_cannot_begin_says_why(sure_paths):
+    (sure_paths.root / ".env").write_text("DATA_PROVIDER=ccxt\n")
+    engine = live(sure_paths.root)
     await engine.start()
     try:
         refused = await engine.send(StartScanLoop(**engine.issue()))
         assert (refused.accepted, "no live candles" in refused.message) == (False, True)
-        assert not seen_held(paths.locks / "engine")
+        assert not seen_held(sure_paths.locks / "engine")
     finally:
         await engine.close()
 
 
-async def test_a_loop_that_fails_is_told_and_gives_its_lock_back(paths):
-    paths.ledger.write_text("{broken")
-    engine = live(paths.root)
+async def test_a_loop_that_fails_is_told_and_gives_its_lock_back(sure_paths):
+    sure_paths.ledger.write_text("{broken")
+    engine = live(sure_paths.root)
     await engine.start()
     try:
         await engine.send(StartScanLoop(**engine.issue(), interval_s=1.0))
         seen = await until(engine, lambda now: now.loop.stopped_why)
         assert seen.loop.state == "off"
         seen = await until(engine, lambda now: any(row.type == "ScanLoopFailed" for row in now.events.rows))
-        assert not seen_held(paths.locks / "engine")
+        assert not seen_held(sure_paths.locks / "engine")
     finally:
         await engine.close()

@@ -8,7 +8,6 @@ import shutil
 import pytest
 from tradingai.engine.core.commands import ResetAccount, StartScanLoop
 from tradingai.engine.core.events import GuardStateChanged
-from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.decision.desk import halt_desk
 from tradingai.engine.decision.state import desk_from_json
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
@@ -17,24 +16,11 @@ from tradingai.screens.view import Extent
 
 from tests.fakes.command_line import start
 from tests.fakes.full_disk import fill
-from tests.fakes.live import SpoiltFeed, sure_home
+from tests.fakes.live import SpoiltFeed
 from tests.screens.test_live import live, until
 
 pytestmark = pytest.mark.slow
 NARROW = Extent(80, 24)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A home whose models are always sure."""
-    return sure_home(tmp_path_factory.mktemp("trouble") / "home").root
-
-
-@pytest.fixture
-def paths(made, tmp_path):
-    target = tmp_path / "home"
-    shutil.copytree(made, target, symlinks=True)
-    return HomePaths(target)
 
 
 def says(*words: str):
@@ -67,8 +53,8 @@ async def scanning(engine, feed=None):
     return await until(engine, scans)
 
 
-async def test_a_provider_that_fails_is_named_with_its_reason_until_it_answers(paths):
-    feed, engine = SpoiltFeed(), live(paths.root)
+async def test_a_provider_that_fails_is_named_with_its_reason_until_it_answers(sure_paths):
+    feed, engine = SpoiltFeed(), live(sure_paths.root)
 
     def refuse(_candles):
         raise ConnectionError("binance answered 418")
@@ -84,9 +70,9 @@ async def test_a_provider_that_fails_is_named_with_its_reason_until_it_answers(p
         await engine.close()
 
 
-async def test_an_engine_that_was_killed_is_told_with_when_and_what_to_do(paths):
-    engine = live(paths.root)
-    process = start(paths.root, "run", "--interval", "1")
+async def test_an_engine_that_was_killed_is_told_with_when_and_what_to_do(sure_paths):
+    engine = live(sure_paths.root)
+    process = start(sure_paths.root, "run", "--interval", "1")
     try:
         await engine.start()
         engine.watch(Interest(monitor=True))
@@ -102,8 +88,8 @@ async def test_an_engine_that_was_killed_is_told_with_when_and_what_to_do(paths)
         await engine.close()
 
 
-async def test_a_halt_says_why_since_when_and_where_to_leave_it(paths):
-    engine = live(paths.root)
+async def test_a_halt_says_why_since_when_and_where_to_leave_it(sure_paths):
+    engine = live(sure_paths.root)
     try:
         seen = await scanning(engine)
         store, run = engine._engine.store, seen.monitor.run.run
@@ -130,9 +116,9 @@ async def test_a_halt_says_why_since_when_and_where_to_leave_it(paths):
         await engine.close()
 
 
-async def test_a_full_disk_is_named_and_space_heals_it(made, small_disk):
+async def test_a_full_disk_is_named_and_space_heals_it(always_sure, small_disk):
     home = small_disk / "home"
-    shutil.copytree(made, home, symlinks=True)
+    shutil.copytree(always_sure, home, symlinks=True)
     engine = live(home)
     try:
         before = (await scanning(engine)).live.scans

@@ -49,19 +49,6 @@ def live_models(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
     return lines or [fact("live models", "none yet", extent)]
 
 
-def controls(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
-    """Kill switch and threshold as they stand."""
-    header = snapshot.header
-    kill = numbers.NOTHING if header.kill_on is None else "ON" if header.kill_on else "off"
-    value = numbers.NOTHING
-    if header.threshold is not None:
-        value = f"{header.threshold:.2f} {header.threshold_source}".strip()
-    return [
-        fact("kill switch", f"{kill}, {header.kill_source}".strip(", "), extent),
-        fact("confidence threshold", value, extent),
-    ]
-
-
 def loop_facts(snapshot: ConsoleSnapshot, extent: Extent) -> list[Line]:
     """What the newest live run did, where there is one."""
     live = snapshot.live

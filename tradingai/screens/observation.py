@@ -1,4 +1,4 @@
-"""8 Observation: can this run for real? For now: what will stand here."""
+"""8 Observation: can this run for real? What will stand here, and what of it exists."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Final, NamedTuple
 
-from tradingai.engine.queries.run_snapshot import PricePoint
+from tradingai.engine.queries.run_snapshot import Bar
 from tradingai.screens.monitor_parts import price
 from tradingai.widgets.candlesticks import paint_candle
 from tradingai.widgets.plot import Frame, Picture
@@ -61,7 +61,7 @@ class Candle:
     close: float
 
 
-def in_minutes(points: Sequence[PricePoint], minutes: int, most: int) -> list[Candle]:
+def in_minutes(points: Sequence[Bar], minutes: int, most: int) -> list[Candle]:
     """The newest points in at most ``most`` candles of so many minutes, aligned to the hour.
 
     The newest candle may still be growing.

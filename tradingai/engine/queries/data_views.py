@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.queries.run_snapshot import Bar
 from tradingai.engine.queries.snapshot import (
-    Bar,
     CandleTail,
     DatasetView,
     FeatureBuildView,

@@ -23,12 +23,12 @@ from tradingai.engine.queries.run_prices import Price, prices_of
 from tradingai.engine.queries.run_signals import RunSignals
 from tradingai.engine.queries.run_snapshot import (
     NO_DESK,
+    Bar,
     CoinNow,
     DeskFacts,
     FunnelView,
     LatencyView,
     MonitorView,
-    PricePoint,
     WatchedRun,
 )
 from tradingai.engine.store.stamps import stamp, unstamp
@@ -237,7 +237,7 @@ class _RunReader:
             self._desk = (text, number, facts)
         return self._desk[2]
 
-    def _points(self, connection: sqlite3.Connection, coin: str, at: datetime) -> tuple[PricePoint, ...]:
+    def _points(self, connection: sqlite3.Connection, coin: str, at: datetime) -> tuple[Bar, ...]:
         try:
             return self._prices.points(connection, coin, at)
         except TradingAIError as error:

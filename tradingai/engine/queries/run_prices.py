@@ -12,7 +12,7 @@ from tradingai.engine.core.errors import ArtifactError
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.queries.cached import FileCache
-from tradingai.engine.queries.run_snapshot import PricePoint, WatchedRun
+from tradingai.engine.queries.run_snapshot import Bar, WatchedRun
 from tradingai.engine.store.manifests import MANIFEST_NAME, DatasetManifest, read_dataset_manifest
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Prices(Protocol):
         """The newest close known at ``now``."""
         ...
 
-    def points(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> tuple[PricePoint, ...]:
+    def points(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> tuple[Bar, ...]:
         """The newest candles closed by ``now``, oldest first."""
         ...
 
@@ -69,7 +69,7 @@ class LivePrices:
 
     def __init__(self, run: str) -> None:
         self._run = run
-        self._points: dict[str, tuple[PricePoint, ...]] = {}
+        self._points: dict[str, tuple[Bar, ...]] = {}
 
     def price(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> Price | None:
         """See :class:`Prices`."""
@@ -83,7 +83,7 @@ class LivePrices:
             change = newest["close"] / earlier["close"] - 1
         return Price(newest["close"], _moment(newest["ts_us"]) + MINUTE, change)
 
-    def points(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> tuple[PricePoint, ...]:
+    def points(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> tuple[Bar, ...]:
         """See :class:`Prices`."""
         known = self._points.get(symbol, ())
         if known:
@@ -94,7 +94,7 @@ class LivePrices:
         until_us = _us(now) - MINUTE_US
         rows = connection.execute(_NEWER, (self._run, symbol, after_us, until_us)).fetchall()
         if rows:
-            fresh = {row["ts_us"]: PricePoint(_moment(row["ts_us"]), *row[1:]) for row in rows}
+            fresh = {row["ts_us"]: Bar(_moment(row["ts_us"]), *row[1:]) for row in rows}
             known = (*known, *fresh.values())[-POINTS_KEPT:]
             self._points[symbol] = known
         return known
@@ -113,7 +113,7 @@ class _Block:
     sha256: str
     until: datetime
     """Nothing after it was asked for."""
-    points: tuple[PricePoint, ...]
+    points: tuple[Bar, ...]
     times: list[datetime] = field(default_factory=list)
 
 
@@ -138,7 +138,7 @@ class StoredPrices:
             change = newest.close / block.points[before - 1].close - 1
         return Price(newest.close, newest.at + MINUTE, change)
 
-    def points(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> tuple[PricePoint, ...]:  # noqa: ARG002 - the protocol's
+    def points(self, connection: sqlite3.Connection, symbol: str, now: datetime) -> tuple[Bar, ...]:  # noqa: ARG002 - the protocol's
         """See :class:`Prices`. Raises ArtifactError or MissingError for candles that cannot be read."""
         block, count = self._known(symbol, now)
         return block.points[max(0, count - POINTS_KEPT) : count]
@@ -172,10 +172,10 @@ class StoredPrices:
         return _Block(manifest.sha256, max(until, now), points, [point.at for point in points])
 
 
-def _points(candles: Candles) -> tuple[PricePoint, ...]:
+def _points(candles: Candles) -> tuple[Bar, ...]:
     columns = (candles.open, candles.high, candles.low, candles.close)
     rows = zip(candles.ts.tolist(), *(column.tolist() for column in columns), strict=True)
-    return tuple(PricePoint(_moment(ts), *prices) for ts, *prices in rows)
+    return tuple(Bar(_moment(ts), *prices) for ts, *prices in rows)
 
 
 def _moment(us: int) -> datetime:

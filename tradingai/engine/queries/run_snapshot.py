@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from tradingai.engine.queries.model_snapshot import Problem
+from tradingai.engine.queries.model_snapshot import EMPTY_MAP, Problem
 
-EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 NEWEST_REPLAY: Final = "replay"
 """As the run that is asked for: the newest replay, whichever it is by then."""
 LoopState = Literal["off", "opening", "scanning", "stopping", "elsewhere"]
@@ -57,9 +55,9 @@ class WatchedRun:
     """A replay's last scan, planned while it goes on; None where that is not known."""
     speed: float | None = None
     """Simulated seconds in a second; None: as fast as it goes."""
-    models: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    models: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
     """Live models by id, with their versions."""
-    candles: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    candles: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
     """Hashes of the candles a finished replay went through, by coin."""
 
     @property
@@ -90,11 +88,11 @@ class CoinNow:
     """What the guard multiplied the risk of a trade with."""
     failed: bool = False
     """The rule that decided could not be evaluated."""
-    outputs: Mapping[str, float | None] = field(default_factory=lambda: EMPTY)
+    outputs: Mapping[str, float | None] = field(default_factory=lambda: EMPTY_MAP)
     """Calibrated P(up) of each model."""
-    weights: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    weights: Mapping[str, float] = field(default_factory=lambda: EMPTY_MAP)
     """Share of each model in the ensemble."""
-    versions: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    versions: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
     input_sha256: str = ""
     features_sha256: str = ""
     candles: int | None = None
@@ -136,7 +134,7 @@ class FunnelView:
     """Width of the window before the run's clock; None: the whole run."""
     scans: int = 0
     scanned: int = 0
-    by_reason: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    by_reason: Mapping[str, int] = field(default_factory=lambda: EMPTY_MAP)
 
 
 NO_FUNNEL: Final = FunnelView()
@@ -175,7 +173,7 @@ NO_LATENCY: Final = LatencyView()
 
 
 @dataclass(frozen=True, slots=True)
-class PricePoint:
+class Bar:
     """A closed candle: ``at`` is when it opened."""
 
     at: datetime
@@ -219,7 +217,7 @@ class TradeView:
     exit_reason: str
     net: float
     r: float
-    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    detail: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
     """Every column of the stored trade, where a page shows one in full."""
 
 
@@ -261,11 +259,11 @@ class MonitorView:
     win_rate: float | None = None
     """Those of them with net R > 0."""
     net_r: float | None = None
-    tiers: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    tiers: Mapping[str, int] = field(default_factory=lambda: EMPTY_MAP)
     """Scored decisions of the funnel's window; those below the lowest tier are under ``none``."""
     rates: RateView | None = None
     latency: LatencyView = NO_LATENCY
-    prices: Mapping[str, tuple[PricePoint, ...]] = field(default_factory=lambda: EMPTY)
+    prices: Mapping[str, tuple[Bar, ...]] = field(default_factory=lambda: EMPTY_MAP)
     """Newest candles of the coin that is looked at, oldest first."""
     positions: tuple[PositionView, ...] = ()
     last_scan_at: datetime | None = None
@@ -302,7 +300,7 @@ class EquityPoint:
 class AccountFacts:
     """What the risk code says of a stored account."""
 
-    document: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    document: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
     """The document of ``ftmo status --json`` for the same run."""
     positions: tuple[PositionView, ...] = ()
     """By coin."""
@@ -370,7 +368,7 @@ class RiskView:
     """The price that could not be used, where one halted the account."""
     runs: tuple[str, ...] = ()
     """The newest runs that can be watched, oldest first."""
-    drill: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    drill: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
     """Result of the newest finished guard drill."""
     drill_at: datetime | None = None
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final, Literal, cast
 
 from tradingai.engine.core.jsonio import parse_iso
-from tradingai.engine.queries.run_snapshot import EMPTY, NEWEST_REPLAY, RunState, WatchedRun
+from tradingai.engine.queries.model_snapshot import EMPTY_MAP
+from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY, RunState, WatchedRun
 from tradingai.engine.store.stamps import unstamp
 
 _RUNS: Final = (
@@ -54,7 +55,7 @@ def live_run(connection: sqlite3.Connection) -> str | None:
 
 def _watched(connection: sqlite3.Connection, row: sqlite3.Row) -> WatchedRun:
     run = str(row["run_id"])
-    request = EMPTY if row["request"] is None else json.loads(row["request"])
+    request = EMPTY_MAP if row["request"] is None else json.loads(row["request"])
     first = connection.execute(_FIRST, (run,)).fetchone()
     newest = connection.execute(_NEWEST, (run,)).fetchone()
     return WatchedRun(
@@ -68,7 +69,7 @@ def _watched(connection: sqlite3.Connection, row: sqlite3.Row) -> WatchedRun:
         last_at=unstamp(row["last_at"]) or _time(request, "end"),
         speed=row["speed"],
         models=_models(connection, run),
-        candles=request.get("candles", EMPTY),
+        candles=request.get("candles", EMPTY_MAP),
     )
 
 

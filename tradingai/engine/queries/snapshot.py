@@ -23,7 +23,7 @@ from tradingai.engine.queries.model_snapshot import (
     Problem,
     RunView,
 )
-from tradingai.engine.queries.run_snapshot import NO_LOOP, LoopView, MonitorView, RiskView
+from tradingai.engine.queries.run_snapshot import NO_LOOP, Bar, LoopView, MonitorView, RiskView
 
 PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
 EnginePlace = Literal["here", "attached", "none", "opening"]
@@ -160,17 +160,6 @@ class DatasetView:
     synthetic: bool = False
     quality: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
     """The quality report as it stands in the manifest, counters by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One candle of any interval."""
-
-    at: datetime
-    open: float
-    high: float
-    low: float
-    close: float
 
 
 @dataclass(frozen=True, slots=True)
