@@ -141,7 +141,9 @@ def ten_epochs(home: Path, data: Dataset) -> None:
     result = train_lstm(paths, SYMBOL, LstmTraining(fresh=True), SilentReporter())
     seconds = time.perf_counter() - began
     artifact, test = load_artifact(result.path), data.split.test
-    probability = artifact.calibrator.probability(predict_rows(artifact, data.values, test.lo, test.hi))
+    probability = artifact.coins[0].calibrator.probability(
+        predict_rows(artifact, data.values, test.lo, test.hi)[:, 0]
+    )
     labels = data.labels[test.slice]
     known = labels >= 0
     accuracy = np.mean((probability[known] > 0.5) == (labels[known] == 1))

@@ -23,7 +23,7 @@ from tradingai.engine.datasets.labels import direction_labels
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.inference.promoted import PromotionWatch
-from tradingai.engine.models.artifact import ModelArtifact, save_artifact
+from tradingai.engine.models.artifact import CoinPart, ModelArtifact, save_artifact
 from tradingai.engine.models.calibration import Calibrator
 from tradingai.engine.models.lstm import LstmConfig, LstmNetwork
 from tradingai.engine.models.warmup import Warmup
@@ -119,14 +119,18 @@ def sure_artifact(symbol: str = BTC, *, logit: float = 2.0, nan: bool = False) -
     return ModelArtifact(
         model=f"lstm_{symbol}",
         kind="lstm",
-        symbol=symbol,
+        coins=(
+            CoinPart(
+                symbol,
+                Scaler(names, np.zeros(len(names)), np.ones(len(names)), 0, 1),
+                Calibrator("platt", 0.0, logit),
+                names,
+                tuple(feature.sha256 for feature in features.features),
+                features.sha256,
+            ),
+        ),
         config=network.config.as_dict(),
         tensors=tensors,
-        scaler=Scaler(names, np.zeros(len(names)), np.ones(len(names)), 0, 1),
-        calibrator=Calibrator("platt", 0.0, logit),
-        feature_names=names,
-        feature_sha256=tuple(feature.sha256 for feature in features.features),
-        definitions_sha256=features.sha256,
         warmup=Warmup(30, 10, agrees=True, difference=1e-8, tolerance=1e-6, starts=10),
         record={"identity": {"seed": 1, "logit": logit}, "epochs_run": 1},
         market="cycles",
@@ -144,10 +148,10 @@ def promote(paths: HomePaths, clock: Clock, artifact: ModelArtifact) -> Path:
     """Make an artifact live, as an evaluation that passed would; the file of its version."""
     file = paths.checkpoints / f"{artifact.model}_best.pt"
     digest = save_artifact(file, artifact)
-    report = replace(passing_report(), model=artifact.model, symbol=artifact.symbol)
+    report = replace(passing_report(), model=artifact.model, symbol=artifact.symbols[0])
     registry = Registry(paths, clock, who="test")
     candidate = Candidate(
-        artifact.model, artifact.symbol, digest, file, file.with_suffix(".json"), "t" * 64, digest
+        artifact.model, artifact.symbols[0], digest, file, file.with_suffix(".json"), "t" * 64, digest
     )
     recorded = registry.record(
         candidate, lambda attempt, version: replace(report, attempt=attempt, version=version)

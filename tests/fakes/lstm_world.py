@@ -9,7 +9,7 @@ from tradingai.engine.core.errors import InterruptedRunError
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.scaler import Scaler
-from tradingai.engine.models.artifact import ModelArtifact, Warmup
+from tradingai.engine.models.artifact import CoinPart, ModelArtifact, Warmup
 from tradingai.engine.models.calibration import Calibrator
 from tradingai.engine.models.device import choose_compute
 from tradingai.engine.models.lstm import LstmConfig, LstmNetwork
@@ -74,20 +74,34 @@ def small_network(seed=0, inputs=3, **shape):
         return LstmNetwork(LstmConfig(inputs, **{"projection": 4, "hidden": 6, **shape})).eval()
 
 
+def small_part(symbol="BTC-USD", **changes):
+    """What an artifact carries of one coin."""
+    part = CoinPart(
+        symbol=symbol,
+        scaler=Scaler(NAMES, np.array([1.0, 2.0, 1 / 3]), np.array([1.0, 0.5, 2.0]), 10, 90),
+        calibrator=Calibrator("platt", 0.7, 0.1),
+        feature_names=NAMES,
+        feature_sha256=("a" * 64, "b" * 64, "c" * 64),
+        definitions_sha256="d" * 64,
+    )
+    return replace(part, **changes)
+
+
+def with_part(artifact, **changes):
+    """The artifact of one coin with that coin's part changed."""
+    (part,) = artifact.coins
+    return replace(artifact, coins=(replace(part, **changes),))
+
+
 def small_artifact(model="lstm_BTC-USD", **changes):
     """An artifact of a random network, as training would publish it."""
     network = small_network()
     artifact = ModelArtifact(
         model=model,
         kind="lstm",
-        symbol=model.removeprefix("lstm_"),
+        coins=(small_part(model.removeprefix("lstm_")),),
         config=network.config.as_dict(),
         tensors=dict(network.state_dict()),
-        scaler=Scaler(NAMES, np.array([1.0, 2.0, 1 / 3]), np.array([1.0, 0.5, 2.0]), 10, 90),
-        calibrator=Calibrator("platt", 0.7, 0.1),
-        feature_names=NAMES,
-        feature_sha256=("a" * 64, "b" * 64, "c" * 64),
-        definitions_sha256="d" * 64,
         warmup=Warmup(60, 25, agrees=True, difference=1e-8, tolerance=1e-6, starts=100),
         record={"identity": {"seed": 1}, "epochs_run": 3},
         market="cycles",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from dataclasses import replace as with_changes
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from tradingai.engine.features.compute import compute
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.inference.promoted import LiveModel, PromotedModels
-from tradingai.engine.models.artifact import ModelArtifact, Warmup
+from tradingai.engine.models.artifact import CoinPart, ModelArtifact, Warmup
 from tradingai.engine.models.calibration import Calibrator
 from tradingai.engine.models.lstm import LstmConfig, LstmNetwork
 from tradingai.engine.models.predict import predict_logits, predict_probability
@@ -35,6 +34,7 @@ from tradingai.engine.store.database import Store
 
 from tests.fakes.homes import new_home, plain_settings
 from tests.fakes.live import promote
+from tests.fakes.lstm_world import with_part
 
 COINS = ("BTC-USD", "ETH-USD", "BNB-USD")
 END = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
@@ -71,14 +71,18 @@ def opinionated(symbol: str, coins: tuple[str, ...] = COINS, *, seed: int = 0) -
     artifact = ModelArtifact(
         model=f"lstm_{symbol}",
         kind="lstm",
-        symbol=symbol,
+        coins=(
+            CoinPart(
+                symbol,
+                Scaler.fit(features.names, values, features.lookback, len(values)),
+                Calibrator(),
+                features.names,
+                tuple(feature.sha256 for feature in features.features),
+                features.sha256,
+            ),
+        ),
         config=network.config.as_dict(),
         tensors={name: value.clone() for name, value in network.state_dict().items()},
-        scaler=Scaler.fit(features.names, values, features.lookback, len(values)),
-        calibrator=Calibrator(),
-        feature_names=features.names,
-        feature_sha256=tuple(feature.sha256 for feature in features.features),
-        definitions_sha256=features.sha256,
         warmup=Warmup(WARMUP, 40, agrees=True, difference=1e-8, tolerance=1e-6, starts=10),
         record={"identity": {"seed": seed}, "epochs_run": 1},
         market="cycles",
@@ -86,7 +90,7 @@ def opinionated(symbol: str, coins: tuple[str, ...] = COINS, *, seed: int = 0) -
     )
     logits = predict_logits(artifact, values[features.lookback :])
     slope = 1.2 / float(logits.std())
-    return with_changes(artifact, calibrator=Calibrator("platt", slope, -slope * float(logits.mean())))
+    return with_part(artifact, calibrator=Calibrator("platt", slope, -slope * float(logits.mean())))
 
 
 @cache

@@ -16,6 +16,7 @@ from tradingai.engine.models.artifact import best_path, load_artifact, save_arti
 from tradingai.engine.registry.registry import Registry
 
 from tests.fakes.command_line import tradingai
+from tests.fakes.lstm_world import with_part
 
 MODEL = "lstm_BTC-USD"
 FIRST = datetime(2025, 6, 1, tzinfo=UTC)
@@ -258,9 +259,10 @@ def test_an_honest_certificate_is_recomputed_to_the_same_numbers(small_home):
 
 def test_a_checkpoint_of_another_feature_set_is_refused_and_no_attempt(home, tmp_path):
     artifact = load_artifact(best_path(HomePaths(home), MODEL))
-    names = ("moon_phase", *artifact.feature_names[1:])
-    scaler = replace(artifact.scaler, names=names)
-    other = replace(artifact, feature_names=names, scaler=scaler, definitions_sha256="0" * 64)
+    (part,) = artifact.coins
+    names = ("moon_phase", *part.feature_names[1:])
+    scaler = replace(part.scaler, names=names)
+    other = with_part(artifact, feature_names=names, scaler=scaler, definitions_sha256="0" * 64)
     path = tmp_path / "lstm_BTC-USD_other.pt"
     save_artifact(path, other)
     before = contents(home)

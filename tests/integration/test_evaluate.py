@@ -30,6 +30,8 @@ from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.training.config import LstmTraining
 from tradingai.engine.training.lstm import train_lstm
 
+from tests.fakes.lstm_world import with_part
+
 MODEL = "lstm_BTC-USD"
 END = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
 CLOCK = RealClock()
@@ -252,9 +254,9 @@ def test_planted_leaks_in_the_training_record_are_named(built):
     check = battery._separation(planted(examined, consumed=overlapping))
     assert set(check.accused) == {"train", "early_stop"}
     assert battery._constants(examined).passed
-    names = examined.artifact.feature_names
+    names = examined.coin.feature_names
     everything = Scaler.fit(names, examined.data.values, 2_878, len(examined.data.values))
-    check = battery._constants(replace(examined, artifact=replace(examined.artifact, scaler=everything)))
+    check = battery._constants(replace(examined, artifact=with_part(examined.artifact, scaler=everything)))
     assert {"scaler", "mean of atr_14_ratio", "best_epoch", "calibrator"} <= set(check.accused)
     check = battery._constants(planted(examined, fitted={**examined.record["fitted"], "threshold": {}}))
     assert check.accused == ("threshold",)
@@ -274,10 +276,9 @@ def test_a_leaking_artifact_is_refused_by_the_gate_by_name(bench):
     path = best_path(bench.paths, MODEL)
     artifact = load_artifact(path)
     values = bench.examined().data.values
-    everything = Scaler.fit(artifact.feature_names, values, 2_878, len(values))
-    save_artifact(
-        path, replace(artifact, scaler=replace(everything, lo=artifact.scaler.lo, hi=artifact.scaler.hi))
-    )
+    (part,) = artifact.coins
+    everything = Scaler.fit(part.feature_names, values, 2_878, len(values))
+    save_artifact(path, with_part(artifact, scaler=replace(everything, lo=part.scaler.lo, hi=part.scaler.hi)))
     report = bench.evaluate().report
     leakage = next(gate for gate in report.gates if gate.id == "leakage")
     assert not leakage.passed

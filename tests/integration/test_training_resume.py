@@ -101,8 +101,8 @@ def test_the_record_says_what_was_consumed_and_fitted_where(prepared):
     assert all(rows[1] <= split.test.lo for part in consumed.values() for rows in part["fed"])
     assert record["fitted"]["scaler"]["rows"] == list(split.train)
     assert record["fitted"]["calibrator"]["rows"] == list(split.calibration)
-    assert record["inputs"]["features_sha256"] == data.features.sha256
-    assert record["identity"]["inputs_sha256"] == data.inputs_sha256
+    assert record["coins"][SYMBOL]["inputs"]["features_sha256"] == data.features.sha256
+    assert record["identity"][f"data of {SYMBOL}"] == data.inputs_sha256
     assert (record["seed"], record["threads"], record["device"]) == (1, 1, "cpu")
     assert len(record["history"]) == record["epochs_run"] == 3
 
@@ -110,18 +110,19 @@ def test_the_record_says_what_was_consumed_and_fitted_where(prepared):
 def test_fitted_constants_are_those_of_a_refit_on_their_declared_rows(prepared):
     paths, result, _ = prepared
     data, artifact = load_dataset(paths, SYMBOL), load_artifact(result.path)
-    fitted = result.record["fitted"]
+    fitted, coin = result.record["fitted"], result.record["coins"][SYMBOL]
+    (part,) = artifact.coins
     again = Scaler.fit(data.features.names, data.values, *fitted["scaler"]["rows"])
-    assert again.matches(artifact.scaler).all()
+    assert again.matches(part.scaler).all()
     rows = Rows(*fitted["calibrator"]["rows"])
-    logits = predict_rows(artifact, data.values, rows.lo, rows.hi, data.features.first_valid)
+    logits = predict_rows(artifact, data.values, rows.lo, rows.hi, data.features.first_valid)[:, 0]
     refit = fit_calibrator(logits, data.labels[rows.slice])
-    assert refit.calibrator.method == artifact.calibrator.method
+    assert refit.calibrator.method == part.calibrator.method
     grid = np.linspace(-4, 4, 50)
     np.testing.assert_allclose(
-        refit.calibrator.probability(grid), artifact.calibrator.probability(grid), atol=1e-6
+        refit.calibrator.probability(grid), part.calibrator.probability(grid), atol=1e-6
     )
-    assert refit.cv_log_loss == pytest.approx(fitted["calibrator"]["cv_log_loss"], abs=1e-6)
+    assert refit.cv_log_loss == pytest.approx(coin["calibrator"]["cv_log_loss"], abs=1e-6)
 
 
 def test_the_second_time_it_is_done_and_says_so(trained, prepared):

@@ -32,7 +32,7 @@ def test_what_is_loaded_is_what_was_saved(path):
     assert loaded.sha256 == sha256 == saved.sha256
     assert loaded.document == saved.document
     assert loaded.notes == saved.notes
-    assert loaded.calibrator == saved.calibrator
+    assert loaded.coins[0].calibrator == saved.coins[0].calibrator
     assert loaded.warmup == saved.warmup
     values = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     assert predict_logits(loaded, values).tolist() == predict_logits(saved, values).tolist()
@@ -128,8 +128,8 @@ def test_a_wrong_shape_is_no_model(path, changes):
 
 def test_another_schema_is_named(path, monkeypatch):
     save_artifact(path, small_artifact())
-    monkeypatch.setattr(artifacts, "SCHEMA_VERSION", 2)
-    with pytest.raises(ArtifactError, match="schema version 1, this version reads 2"):
+    monkeypatch.setattr(artifacts, "SCHEMA_VERSION", 3)
+    with pytest.raises(ArtifactError, match="schema version 2, this version reads 3"):
         load_artifact(path)
 
 

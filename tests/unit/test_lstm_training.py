@@ -347,8 +347,8 @@ def test_identity_is_what_changes_the_weights():
     assert LstmTraining(fresh=True, checkpoint_every_s=1.0, replace_unfinished=True).identity() == base
     assert LstmTraining(seed=2).identity() != base
     assert identity_difference({"seed": 1, "data": "a"}, {"seed": 2, "data": "a"}) == "seed 1 instead of 2"
-    stored, now = {"inputs_sha256": "a" * 64}, {"inputs_sha256": "b" * 64}
-    assert identity_difference(stored, now) == "data aaaaaaaa instead of bbbbbbbb"
+    stored, now = {"data of X-USD": "a" * 64}, {"data of X-USD": "b" * 64}
+    assert identity_difference(stored, now) == "data of X-USD aaaaaaaa instead of bbbbbbbb"
     assert identity_difference(base, base) == ""
 
 

@@ -10,6 +10,7 @@ A message says what is wrong, with which value; ``remedy`` says what to do about
     ├── MissingError          exit 4  something needed is missing; the remedy names the command that makes it
     ├── DataError             exit 1  candles that cannot be trusted
     ├── ArtifactError         exit 1  a file does not match what its manifest or the ledger says
+    │   └── OutdatedArtifactError     written by another version, with another schema
     ├── RegistryError         exit 1  the ledger refuses (broken chain, not promotable)
     ├── StoreError            exit 1  the database failed
     ├── LockHeldError         exit 1  another process holds the lock; its owner is named
@@ -81,6 +82,12 @@ class ArtifactError(TradingAIError):
     """A stored file is damaged or is not what its manifest says."""
 
     code = "artifact"
+
+
+class OutdatedArtifactError(ArtifactError):
+    """A stored file was written by another version, whose schema this one does not read."""
+
+    code = "outdated"
 
 
 class RegistryError(TradingAIError):

@@ -185,16 +185,17 @@ class _Loaded:
 
 def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Loaded:
     artifact = load_artifact(path, expect_sha256)
-    data = load_dataset(paths, artifact.symbol)
+    (symbol,) = artifact.symbols
+    data = load_dataset(paths, symbol)
     check_features(artifact, data.features)
-    trained_on = artifact.record["inputs"]["inputs_sha256"]
+    trained_on = artifact.record["coins"][symbol]["inputs"]["inputs_sha256"]
     if trained_on != data.inputs_sha256:
         raise ArtifactError(
-            f"{artifact.model} was trained on other data of {artifact.symbol} ({trained_on[:8]}) than is "
+            f"{artifact.model} was trained on other data of {symbol} ({trained_on[:8]}) than is "
             f"stored now ({data.inputs_sha256[:8]}): its test range would not be the one it was kept from",
-            remedy=f"Train it again: `tradingai train lstm --coin {artifact.symbol}`.",
+            remedy=f"Train it again: `tradingai train lstm --coin {symbol}`.",
         )
-    return _Loaded(path, artifact, data, read_candles(paths, artifact.symbol, verify=False))
+    return _Loaded(path, artifact, data, read_candles(paths, symbol, verify=False))
 
 
 def _assess(
@@ -247,14 +248,14 @@ def _examined(paths: HomePaths, loaded: _Loaded) -> Examined:
     """The artifact with its data, and what it says on the test range."""
     artifact, data = loaded.artifact, loaded.data
     test = data.split.test
-    logits = predict_rows(artifact, data.values, test.lo, test.hi, data.features.first_valid)
+    logits = predict_rows(artifact, data.values, test.lo, test.hi, data.features.first_valid)[:, 0]
     return Examined(
         artifact=artifact,
         data=data,
         market=_market(paths, loaded),
         pipeline=Pipeline.of(feature_set(data.symbol, tuple(data.features.peers))),
         rows=test.indices(),
-        probability=artifact.calibrator.probability(logits),
+        probability=artifact.coin(data.symbol).calibrator.probability(logits),
     )
 
 
@@ -293,7 +294,7 @@ def _market(paths: HomePaths, loaded: _Loaded) -> Market:
     for peer in loaded.data.features.peers:
         candles[peer] = read_candles(paths, peer)
     filled = {name: _filled(paths, name, series) for name, series in candles.items()}
-    return Market(symbol, candles, filled, loaded.data.values, loaded.artifact.scaler.std)
+    return Market(symbol, candles, filled, loaded.data.values, loaded.artifact.coin(symbol).scaler.std)
 
 
 def _filled(paths: HomePaths, symbol: str, candles: Candles) -> npt.NDArray[np.bool_]:

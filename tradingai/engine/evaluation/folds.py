@@ -115,7 +115,7 @@ def score_folds(
     candles or features, DataError for too few rows, InterruptedRunError between two chunks of a training.
     """
     artifact = load_artifact(best_path(paths, model))
-    data = load_dataset(paths, artifact.symbol)
+    data = load_dataset(paths, artifact.symbols[0])
     embargo = max(data.features.lookbacks) if method == "k_fold" else 0
     plans, inside = plan_folds(data, method, folds, embargo)
     study = _Study(paths, artifact, data, _settings(artifact), method, plans, embargo, reporter, clock)
@@ -134,7 +134,7 @@ def _settings(artifact: ModelArtifact) -> LstmTraining:
     except (KeyError, TypeError) as error:
         raise ArtifactError(
             f"{artifact.model} was trained by another version: its record has no {error}",
-            remedy=f"Train it again: `tradingai train lstm --coin {artifact.symbol}`.",
+            remedy=f"Train it again: `tradingai train lstm --coin {artifact.symbols[0]}`.",
         ) from error
 
 

@@ -61,6 +61,22 @@ class Scaler:
         std[std <= 1e-9 * np.abs(mean)] = 1.0
         return cls(tuple(names), mean, np.where(std == 0.0, 1.0, std), lo, hi)
 
+    @classmethod
+    def beside(cls, scalers: Mapping[str, Scaler]) -> Scaler:
+        """One scaler for features side by side; a column's name begins with its coin's.
+
+        Of a single coin it is that coin's own.
+        """
+        if len(scalers) == 1:
+            return next(iter(scalers.values()))
+        return cls(
+            names=tuple(f"{coin} {name}" for coin, one in scalers.items() for name in one.names),
+            mean=np.concatenate([one.mean for one in scalers.values()]),
+            std=np.concatenate([one.std for one in scalers.values()]),
+            lo=min(one.lo for one in scalers.values()),
+            hi=max(one.hi for one in scalers.values()),
+        )
+
     def transform(self, values: Features, out: Features | None = None) -> Features:
         """(values - mean) / std limited to ±10, float32 [n, F]; ``out`` may be ``values`` itself.
 

@@ -34,8 +34,8 @@ class CarriedLstm:
     def __init__(self, live: LiveModel) -> None:
         self.live = live
         self._network = live.artifact.network()
-        self._scaler = live.artifact.scaler
-        self._calibrator = live.artifact.calibrator
+        self._scaler = live.artifact.coins[0].scaler
+        self._calibrator = live.artifact.coins[0].calibrator
         self._state: LstmState | None = None
         self._fed = 0
         self._logit = float("nan")
@@ -80,5 +80,5 @@ class CarriedLstm:
     def _feed(self, rows: Features) -> None:
         scaled = torch.from_numpy(self._scaler.transform(rows[:, None]))
         logits, self._state = self._network(scaled, self._state)
-        self._logit = float(logits[-1, 0])
+        self._logit = float(logits[-1, 0, 0])
         self._fed += len(rows)

@@ -12,7 +12,7 @@ from tradingai.engine.core.events import ModelRefused
 from tradingai.engine.core.ledger import Ledger, LedgerEntry, read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.features.declaration import FeatureSet
-from tradingai.engine.features.registry import feature_set, peers_of
+from tradingai.engine.features.registry import feature_set
 from tradingai.engine.models.artifact import ModelArtifact, feature_difference, load_artifact
 from tradingai.engine.registry.versions import MODEL_FILE, version_folder
 
@@ -34,8 +34,9 @@ class LiveModel:
                 f"{self.model} is of kind {self.artifact.kind!r}, which this version cannot run",
                 remedy="Use the version of tradingai that made it.",
             )
-        if self.artifact.definitions_sha256 != self.features.sha256:
-            trained = dict(zip(self.artifact.feature_names, self.artifact.feature_sha256, strict=True))
+        (part,) = self.artifact.coins
+        if part.definitions_sha256 != self.features.sha256:
+            trained = dict(zip(part.feature_names, part.feature_sha256, strict=True))
             now = {feature.name: feature.sha256 for feature in self.features.features}
             raise ArtifactError(
                 f"{self.model} {self.version} was trained on other features than this version computes: "
@@ -51,7 +52,7 @@ class LiveModel:
     @property
     def symbol(self) -> str:
         """The coin."""
-        return self.artifact.symbol
+        return self.artifact.symbols[0]
 
     @property
     def sha256(self) -> str:
@@ -61,7 +62,8 @@ class LiveModel:
     @cached_property
     def features(self) -> FeatureSet:
         """The features it was trained on, as this version computes them."""
-        return feature_set(self.artifact.symbol, peers_of(self.artifact.feature_names))
+        part = self.artifact.coins[0]
+        return feature_set(part.symbol, part.peers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,17 +23,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tradingai.engine.core.errors import ArtifactError, MissingError
+from tradingai.engine.core.errors import ArtifactError, MissingError, OutdatedArtifactError
 from tradingai.engine.core.files import write_atomic, write_json
 from tradingai.engine.core.jsonio import canonical, dumps
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.symbols import HORIZON_MINUTES
+from tradingai.engine.features.registry import peers_of
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.calibration import Calibrator
 from tradingai.engine.models.lstm import LstmNetwork, build_lstm
 from tradingai.engine.store.manifests import FeatureManifest
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _FORMAT: Final = "tradingai-model"
 _LOAD_ERRORS: Final = (
     OSError, RuntimeError, ValueError, KeyError, IndexError, EOFError, TypeError, AttributeError,
@@ -66,24 +67,60 @@ class Warmup:
         }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class ModelArtifact:
-    """Everything needed to compute a model's probabilities, and what it was made from.
+@dataclass(frozen=True, slots=True)
+class CoinPart:
+    """What a model has of one coin: how its features are scaled, and its logits become probabilities.
 
-    ``feature_sha256`` has one definition hash a column. ``record`` says which bars were consumed, what was
-    fitted where, and how training went; see :mod:`tradingai.engine.training.record`.
+    ``feature_sha256`` has one definition hash a column, ``definitions_sha256`` is that of the whole set.
     """
 
-    model: str
-    kind: str
     symbol: str
-    config: dict[str, Any]
-    tensors: dict[str, Tensor]
     scaler: Scaler
     calibrator: Calibrator
     feature_names: tuple[str, ...]
     feature_sha256: tuple[str, ...]
     definitions_sha256: str
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The coins whose closes its features look at."""
+        return peers_of(self.feature_names)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; floats keep every bit."""
+        return {
+            "symbol": self.symbol, "scaler": self.scaler.as_dict(), "calibrator": self.calibrator.as_dict(),
+            "feature_names": list(self.feature_names), "feature_sha256": list(self.feature_sha256),
+            "definitions_sha256": self.definitions_sha256,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> CoinPart:
+        """The inverse of :meth:`as_dict`. Raises KeyError, TypeError or ArtifactError when it is damaged."""
+        return cls(
+            symbol=document["symbol"],
+            scaler=Scaler.from_dict(document["scaler"]),
+            calibrator=Calibrator.from_dict(document["calibrator"]),
+            feature_names=tuple(document["feature_names"]),
+            feature_sha256=tuple(document["feature_sha256"]),
+            definitions_sha256=document["definitions_sha256"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ModelArtifact:
+    """Everything needed to compute a model's probabilities, and what it was made from.
+
+    ``coins`` are those it speaks of, in the order of its inputs and outputs: one for an LSTM. ``record`` says
+    which bars were consumed, what was fitted where, and how training went; see
+    :mod:`tradingai.engine.training.record`.
+    """
+
+    model: str
+    kind: str
+    coins: tuple[CoinPart, ...]
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
     warmup: Warmup
     record: dict[str, Any]
     market: str | None
@@ -98,13 +135,22 @@ class ModelArtifact:
         """All but weights and notes, as JSON types: the hashed part."""
         return {
             "schema_version": self.schema_version, "model": self.model, "kind": self.kind,
-            "symbol": self.symbol, "config": self.config,
-            "scaler": self.scaler.as_dict(), "calibrator": self.calibrator.as_dict(),
-            "feature_names": list(self.feature_names), "feature_sha256": list(self.feature_sha256),
-            "definitions_sha256": self.definitions_sha256, "horizon_minutes": self.horizon_minutes,
-            "warmup": self.warmup.as_dict(), "record": self.record, "market": self.market,
-            "synthetic": self.synthetic,
+            "config": self.config, "coins": [part.as_dict() for part in self.coins],
+            "horizon_minutes": self.horizon_minutes, "warmup": self.warmup.as_dict(), "record": self.record,
+            "market": self.market, "synthetic": self.synthetic,
         }  # fmt: skip
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The coins it speaks of."""
+        return tuple(part.symbol for part in self.coins)
+
+    def coin(self, symbol: str) -> CoinPart:
+        """What it has of one coin. Raises ArtifactError for a coin it does not speak of."""
+        for part in self.coins:
+            if part.symbol == symbol:
+                return part
+        raise ArtifactError(f"{self.model} speaks of {', '.join(self.symbols)}, not of {symbol}")
 
     @cached_property
     def sha256(self) -> str:
@@ -165,7 +211,7 @@ def load_artifact(path: Path, expect_sha256: str | None = None) -> ModelArtifact
         raise MissingError(f"there is no model at {path}", remedy=_train(model, "Train it")) from None
     version = payload.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise ArtifactError(
+        raise OutdatedArtifactError(
             f"{path} has schema version {version}, this version reads {SCHEMA_VERSION}",
             remedy=f"{_again(model)} Or use the version of tradingai that made it.",
         )
@@ -184,11 +230,12 @@ def load_artifact(path: Path, expect_sha256: str | None = None) -> ModelArtifact
 
 
 def check_features(artifact: ModelArtifact, features: FeatureManifest) -> None:
-    """Raise ArtifactError naming the difference when the model was trained on another feature set."""
-    if artifact.definitions_sha256 == features.definitions_sha256:
+    """Raise ArtifactError naming the difference when the coin's part was trained on another feature set."""
+    part = artifact.coin(features.symbol)
+    if part.definitions_sha256 == features.definitions_sha256:
         return
     difference = feature_difference(
-        dict(zip(artifact.feature_names, artifact.feature_sha256, strict=True)),
+        dict(zip(part.feature_names, part.feature_sha256, strict=True)),
         dict(zip(features.names, features.feature_sha256, strict=True)),
     )
     raise ArtifactError(
@@ -267,14 +314,9 @@ def _parsed(payload: Mapping[str, Any], path: Path, remedy: str) -> ModelArtifac
         return ModelArtifact(
             model=document["model"],
             kind=document["kind"],
-            symbol=document["symbol"],
+            coins=tuple(CoinPart.from_dict(part) for part in document["coins"]),
             config=document["config"],
             tensors=dict(payload["tensors"]),
-            scaler=Scaler.from_dict(document["scaler"]),
-            calibrator=Calibrator.from_dict(document["calibrator"]),
-            feature_names=tuple(document["feature_names"]),
-            feature_sha256=tuple(document["feature_sha256"]),
-            definitions_sha256=document["definitions_sha256"],
             warmup=Warmup(**document["warmup"]),
             record=document["record"],
             market=document["market"],

@@ -51,12 +51,12 @@ class LstmNetwork(nn.Module):
         self.head = nn.Linear(config.hidden, 1)
 
     def forward(self, scaled: Tensor, state: LstmState | None = None) -> tuple[Tensor, LstmState]:
-        """Logits float32 [steps, lanes] and the state after the last step.
+        """Logits float32 [steps, lanes, 1] and the state after the last step.
 
         ``scaled`` is float32 [steps, lanes, inputs], standardised; ``state`` None starts cold, from zeros.
         """
         hidden, state = self.lstm(torch.tanh(self.projection(scaled)), state)
-        return self.head(hidden).squeeze(-1).float(), state
+        return self.head(hidden).float(), state
 
 
 def build_lstm(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LstmNetwork:

@@ -372,9 +372,9 @@ def _facts(
             facts[label] = f"{split[name][1] - split[name][0]:,} bars"
     if split:
         facts["purged"] = f"{split.get('purged_size')} bars a boundary"
-    calibrator = (card or {}).get("calibrator") or {}
-    if calibrator:
-        facts["calibration"] = str(calibrator.get("method", ""))
+    methods = [str(part["calibrator"]["method"]) for part in (card or {}).get("coins", [])]
+    if methods:
+        facts["calibration"] = ", ".join(dict.fromkeys(methods))
     facts["device"] = (
         f"{run.get('device')}, {run.get('threads')} thread{'' if run.get('threads') == 1 else 's'}"
     )

@@ -112,4 +112,6 @@ class BatchParity:
             raise DataError(f"{len(own)} candles of {features.symbol}, {features.lookback + 1} are needed")
         values = compute(features, own, {name: rows[name].close for name in features.peers})
         logits = Predictor.of(live.artifact).stream(values, features.lookback, len(values))
-        return int(own.ts[features.lookback]), live.artifact.calibrator.probability(logits)
+        return int(own.ts[features.lookback]), live.artifact.coin(features.symbol).calibrator.probability(
+            logits
+        )

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.errors import ArtifactError, MissingError
+from tradingai.engine.core.errors import ArtifactError, MissingError, OutdatedArtifactError
 from tradingai.engine.core.events import TrainingDiscarded, TrainingFinished, TrainingStarted
 from tradingai.engine.core.files import make_directory
 from tradingai.engine.core.jsonio import iso_z
@@ -38,7 +38,13 @@ from tradingai.engine.models.warmup import LONGEST, measure_warmup
 from tradingai.engine.training.checkpoint import Checkpoint, last_path, load_checkpoint, save_checkpoint
 from tradingai.engine.training.config import LstmTraining
 from tradingai.engine.training.history import write_history
-from tradingai.engine.training.record import identity_difference, training_identity, training_record
+from tradingai.engine.training.record import (
+    Calibrated,
+    coin_part,
+    identity_difference,
+    training_identity,
+    training_record,
+)
 from tradingai.engine.training.stream import FitResult, FitTask, StreamFit
 
 
@@ -75,7 +81,7 @@ def train_lstm(
     model = lstm_name(symbol)
     data = load_dataset(paths, symbol)
     compute = choose_compute(training.device)
-    identity = training_identity(data, model, training, compute)
+    identity = training_identity([data], model, training.identity(), compute)
     _sweep(paths, model)
     finished = None if training.fresh else _finished(paths, model, identity)
     if finished is not None:
@@ -177,18 +183,14 @@ class _Job:
             logits = predictor.stream(data.values, lo, hi, lo - fed.lo)
             calibration = fit_calibrator(logits, data.labels[lo:hi])
         warmup_fed = Rows(max(first, measured.lo - LONGEST), measured.hi)
-        record = training_record(data, self.identity, fit, calibration, logits, fed, warmup_fed)
+        calibrated = Calibrated(data, logits, calibration)
+        record = training_record(self.identity, fit, [calibrated], fed, warmup_fed)
         return ModelArtifact(
             model=self.model,
             kind="lstm",
-            symbol=data.symbol,
+            coins=(coin_part(data, scaler, calibration.calibrator),),
             config=fit.network.config.as_dict(),
             tensors=dict(fit.network.state_dict()),
-            scaler=scaler,
-            calibrator=calibration.calibrator,
-            feature_names=data.features.names,
-            feature_sha256=data.features.feature_sha256,
-            definitions_sha256=data.features.definitions_sha256,
             warmup=warmup,
             record=record,
             market=data.features.market,
@@ -202,7 +204,7 @@ def _finished(paths: HomePaths, model: str, identity: dict[str, Any]) -> Trainin
     path = best_path(paths, model)
     try:
         artifact = load_artifact(path)
-    except MissingError:
+    except (MissingError, OutdatedArtifactError):
         return None
     if artifact.record.get("identity") != identity:
         return None

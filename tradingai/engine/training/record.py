@@ -3,22 +3,23 @@
 The record, which every evaluation reads and every certificate rests on::
 
     identity      what determines the result: inputs hash, settings, threads, device, versions
-    inputs        candles_sha256, features_sha256, definitions_sha256, rows, start, end, first_valid
+    coins         per coin: inputs (candles_sha256, features_sha256, definitions_sha256, rows, start, end,
+                  first_valid), calibrator (method and cv_log_loss), validation (log_loss and accuracy on the
+                  calibration range before and after calibration)
     split         the time split (half-open row ranges)
     consumed      per part the ranges fed to the network and those scored, as read, not as planned:
                   train {fed, scored, visits_per_epoch, labels}, warmup {fed},
                   early_stop and calibration {fed, scored, labels}
     fitted        every fitted constant and the rows it was fitted on: scaler, weights, best_epoch,
-                  calibrator (with method and cv_log_loss)
+                  calibrator
     history       one entry an epoch; then best_epoch, epochs_run, early_stopped
-    validation    log_loss and accuracy on the early-stopping range, and on the calibration range before
-                  and after calibration
+    validation    log_loss and accuracy on the early-stopping range, over all coins
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,26 +29,32 @@ from tradingai.engine.core.jsonio import plain
 from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.datasets.labels import Labels
 from tradingai.engine.datasets.splits import Rows
-from tradingai.engine.models.artifact import SCHEMA_VERSION
-from tradingai.engine.models.calibration import CalibrationFit, log_loss, sigmoid
+from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.models.artifact import SCHEMA_VERSION, CoinPart
+from tradingai.engine.models.calibration import CalibrationFit, Calibrator, log_loss, sigmoid
 from tradingai.engine.models.device import Compute
-from tradingai.engine.training.config import LstmTraining
 from tradingai.engine.training.stream import FitResult
 
 TRAINING_SCHEMA: Final = 1
 """Version of the training algorithm: a change of it trains models again."""
 
 
-def training_identity(data: Dataset, model: str, training: LstmTraining, compute: Compute) -> dict[str, Any]:
-    """Everything that determines the artifact's value hash, by name."""
+def training_identity(
+    data: Sequence[Dataset], model: str, settings: Mapping[str, Any], compute: Compute
+) -> dict[str, Any]:
+    """Everything that determines the artifact's value hash, by name; ``settings`` are the training's own."""
+    inputs: dict[str, str] = {}
+    for one in data:
+        inputs[f"data of {one.symbol}"] = one.inputs_sha256
+        inputs[f"feature set of {one.symbol}"] = one.features.definitions_sha256
     return {
         "model": model,
+        "coins": ", ".join(one.symbol for one in data),
         "artifact_schema": SCHEMA_VERSION,
         "training_schema": TRAINING_SCHEMA,
-        "inputs_sha256": data.inputs_sha256,
-        "definitions_sha256": data.features.definitions_sha256,
+        **inputs,
         "device": compute.kind,
-        **training.identity(),
+        **settings,
     }
 
 
@@ -55,50 +62,70 @@ def identity_difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> st
     """What differs, in words: ``seed 1 instead of 2``; empty when nothing does."""
     names = [name for name in {**stored, **now} if stored.get(name) != now.get(name)]
     return ", ".join(
-        f"{_label(name)} {_shown(stored.get(name))} instead of {_shown(now.get(name))}" for name in names
+        f"{name.replace('_', ' ')} {_shown(stored.get(name))} instead of {_shown(now.get(name))}"
+        for name in names
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """One coin's logits of the calibration range, float64 [n], and the calibrator fitted on them."""
+
+    data: Dataset
+    logits: Floats
+    fit: CalibrationFit
+
+    def as_dict(self) -> dict[str, Any]:
+        """The coin's entry in the record."""
+        labels = self.data.labels[self.data.split.calibration.slice]
+        return {
+            "inputs": _inputs(self.data),
+            "calibrator": self.fit.as_dict(),
+            "validation": {
+                "calibration_before": _scores(sigmoid(self.logits), labels),
+                "calibration_after": _scores(self.fit.calibrator.probability(self.logits), labels),
+            },
+        }
+
+
 def training_record(
-    data: Dataset,
     identity: Mapping[str, Any],
     fit: FitResult,
-    calibration: CalibrationFit,
-    logits: Floats,
+    calibrated: Sequence[Calibrated],
     calibration_fed: Rows,
     warmup_fed: Rows,
 ) -> dict[str, Any]:
-    """The record of one training; ``logits`` float64 are those of the calibration range."""
-    split, labels = data.split, data.labels
-    calibration_labels = labels[split.calibration.slice]
+    """The record of one training; the coins share their minutes and their split."""
+    data = [one.data for one in calibrated]
+    split = data[0].split
     record: dict[str, Any] = plain(
         {
             "identity": dict(identity),
             "seed": identity["seed"],
             "threads": identity["threads"],
             "device": identity["device"],
-            "inputs": _inputs(data),
+            "coins": {one.data.symbol: one.as_dict() for one in calibrated},
             "split": split.as_dict(),
             "consumed": {
                 "train": {
                     "fed": _lists(fit.consumed), "scored": _lists(fit.consumed), "visits_per_epoch": 1,
-                    "labels": sum(_labelled(labels, rows) for rows in fit.consumed),
+                    "labels": sum(_labelled(data, rows) for rows in fit.consumed),
                 },
                 "early_stop": {
                     "fed": _lists([fit.validation_fed]), "scored": _lists([split.early_stop]),
-                    "labels": _labelled(labels, split.early_stop),
+                    "labels": _labelled(data, split.early_stop),
                 },
                 "warmup": {"fed": _lists([warmup_fed])},
                 "calibration": {
                     "fed": _lists([calibration_fed]), "scored": _lists([split.calibration]),
-                    "labels": _labelled(labels, split.calibration),
+                    "labels": _labelled(data, split.calibration),
                 },
             },
             "fitted": {
                 "scaler": {"rows": list(split.train)},
                 "weights": {"rows": list(split.train)},
                 "best_epoch": {"rows": list(split.early_stop)},
-                "calibrator": {"rows": list(split.calibration), **calibration.as_dict()},
+                "calibrator": {"rows": list(split.calibration)},
             },
             "history": [asdict(epoch) for epoch in fit.history],
             "best_epoch": fit.best_epoch.epoch,
@@ -109,12 +136,22 @@ def training_record(
                     "log_loss": fit.best_epoch.validation_loss,
                     "accuracy": fit.best_epoch.validation_accuracy,
                 },
-                "calibration_before": _scores(sigmoid(logits), calibration_labels),
-                "calibration_after": _scores(calibration.calibrator.probability(logits), calibration_labels),
             },
         }
     )  # fmt: skip
     return record
+
+
+def coin_part(data: Dataset, scaler: Scaler, calibrator: Calibrator) -> CoinPart:
+    """What the artifact carries of one coin."""
+    return CoinPart(
+        symbol=data.symbol,
+        scaler=scaler,
+        calibrator=calibrator,
+        feature_names=data.features.names,
+        feature_sha256=data.features.feature_sha256,
+        definitions_sha256=data.features.definitions_sha256,
+    )
 
 
 def _inputs(data: Dataset) -> dict[str, Any]:
@@ -131,18 +168,14 @@ def _lists(ranges: Sequence[Rows]) -> list[list[int]]:
     return [list(rows) for rows in ranges]
 
 
-def _labelled(labels: Labels, rows: Rows) -> int:
-    return int((labels[rows.slice] >= 0).sum())
+def _labelled(data: Sequence[Dataset], rows: Rows) -> int:
+    return sum(int((one.labels[rows.slice] >= 0).sum()) for one in data)
 
 
 def _scores(probability: Floats, labels: Labels) -> dict[str, float]:
     known = labels >= 0
     right = (probability[known] > 0.5) == (labels[known] == 1)
     return {"log_loss": log_loss(probability, labels), "accuracy": float(np.mean(right))}
-
-
-def _label(name: str) -> str:
-    return {"inputs_sha256": "data", "definitions_sha256": "feature set"}.get(name, name.replace("_", " "))
 
 
 def _shown(value: Any) -> str:

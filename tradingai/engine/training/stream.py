@@ -210,7 +210,8 @@ class StreamFit:
         known = targets >= 0
         count = int(known.sum())
         with self.compute.autocast():
-            logits, lanes = self.network(inputs, state.lanes)
+            every_coin, lanes = self.network(inputs, state.lanes)
+        logits = every_coin[..., 0]
         losses = nn.functional.binary_cross_entropy_with_logits(
             logits, targets.clamp(min=0).float(), weight=known.float(), reduction="sum"
         )

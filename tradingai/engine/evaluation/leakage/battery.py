@@ -26,7 +26,7 @@ from tradingai.engine.evaluation.leakage.shuffled import ShuffledFit, shuffled_l
 from tradingai.engine.evaluation.leakage.single_feature import SingleFeatureInput, single_feature, thinned
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.gates import LEAKAGE_CHECKS
-from tradingai.engine.models.artifact import ModelArtifact
+from tradingai.engine.models.artifact import CoinPart, ModelArtifact
 from tradingai.engine.models.calibration import fit_calibrator, log_loss, sigmoid
 from tradingai.engine.models.device import choose_compute
 from tradingai.engine.models.predict import Predictor
@@ -60,6 +60,11 @@ class Examined:
     pipeline: Pipeline
     rows: Ints
     probability: npt.NDArray[np.float64]
+
+    @property
+    def coin(self) -> CoinPart:
+        """The artifact's part of the coin."""
+        return self.artifact.coin(self.data.symbol)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -159,7 +164,7 @@ def _constants(examined: Examined) -> CheckResult:
 
 
 def _scaler_constant(examined: Examined, rows: list[int], allowed: Rows) -> FittedConstant:
-    scaler = examined.artifact.scaler
+    scaler = examined.coin.scaler
 
     def refit() -> npt.NDArray[np.float64]:
         again = Scaler.fit(scaler.names, examined.data.values, *rows)
@@ -204,7 +209,7 @@ def _calibrator_constant(
         return fit_calibrator(logits, examined.data.labels[lo:hi]).calibrator.probability(CURVE)
 
     labels = tuple(f"P(up) at logit {logit:.2f}" for logit in CURVE)
-    stored = examined.artifact.calibrator.probability(CURVE)
+    stored = examined.coin.calibrator.probability(CURVE)
     tolerance = np.full(len(CURVE), 1e-6)
     return FittedConstant("calibrator", labels, stored, Rows(*rows), allowed, refit, tolerance)
 
@@ -227,7 +232,7 @@ def _shuffled(examined: Examined, rng: np.random.Generator, reporter: Reporter, 
 
 def _logistic_fit(examined: Examined) -> ShuffledFit:
     train, test = (thinned(rows, LOGISTIC_ROWS) for rows in (examined.labelled_train, examined.labelled_test))
-    scaled = [examined.artifact.scaler.transform(examined.data.values[rows]) for rows in (train, test)]
+    scaled = [examined.coin.scaler.transform(examined.data.values[rows]) for rows in (train, test)]
 
     def fit(labels: Labels, seed: int) -> tuple[Ints, npt.NDArray[np.bool_]]:  # noqa: ARG001
         return test, fits.logistic(scaled[0], labels[train] == 1)(scaled[1])
@@ -257,11 +262,11 @@ def _short_training(examined: Examined, reporter: Reporter, clock: Clock) -> Shu
         settings = LstmTraining(epochs=RERUN_EPOCHS, seed=seed, threads=examined.record["threads"])
         task = FitTask(
             model=f"{examined.artifact.model} on shuffled labels", values=examined.data.values, labels=labels,
-            scaler=examined.artifact.scaler, train=(train,), early_stop=judge, first=first,
+            scaler=examined.coin.scaler, train=(train,), early_stop=judge, first=first,
         )  # fmt: skip
         quiet = _Unheard(reporter)
         fitted = StreamFit(task, settings, compute=choose_compute("cpu"), reporter=quiet, clock=clock).run()
-        predictor = Predictor(fitted.network, examined.artifact.scaler, choose_compute("cpu"))
+        predictor = Predictor(fitted.network, examined.coin.scaler, choose_compute("cpu"))
         warmup = min(examined.artifact.warmup.bars, test.lo - first)
         logits = predictor.stream(examined.data.values, test.lo, test.hi, warmup)
         return test.indices(), logits > 0.0
@@ -286,7 +291,7 @@ def _single_feature(examined: Examined) -> CheckResult:
     said_up = examined.probability[test - examined.test.lo] >= 0.5
     return single_feature(
         SingleFeatureInput(
-            names=examined.artifact.feature_names,
+            names=examined.coin.feature_names,
             train=values[train],
             train_up=labels[train] == 1,
             test=values[test],
@@ -301,7 +306,7 @@ def _inference(examined: Examined, rng: np.random.Generator, reporter: Reporter)
     predictor = Predictor.of(examined.artifact)
 
     def cold_start(values: npt.NDArray[np.float32]) -> float:
-        return float(examined.artifact.calibrator.probability(predictor.windows(values[None]))[0])
+        return float(examined.coin.calibrator.probability(predictor.windows(values[None]))[0])
 
     batch = (examined.rows, examined.probability)
     return truncated_inference(
