@@ -1,0 +1,256 @@
+"""Proximal policy optimisation, to be read from top to bottom.
+
+Collect ``rollout`` steps of every lane with the policy as it is, estimate how much better each action was
+than expected, and raise the probability of the better ones, in small steps that stay near the policy that
+collected. Sources: Schulman et al., Proximal Policy Optimization Algorithms (2017); Huang et al., The 37
+Implementation Details of Proximal Policy Optimization (2022).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.errors import InterruptedRunError, TradingAIError
+from tradingai.engine.core.reporting import Progress, Reporter
+from tradingai.engine.models.device import choose_compute, reproducible
+from tradingai.engine.models.policy import PolicyConfig, PolicyNetwork, build_policy
+from tradingai.engine.training.gae import advantages
+from tradingai.engine.training.market_env import VectorEnv
+from tradingai.engine.training.ppo_config import PpoTraining
+
+_FINAL_RATE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a stage of several updates came to: means over its steps, then the judgement at its end."""
+
+    stage: int
+    env_steps: int
+    """Collected since the training began."""
+    mean_return: float
+    """Reward a step, while exploring."""
+    entropy: float
+    """Of the policy, nats; at most ln 3."""
+    approx_kl: float
+    """KL divergence an update moved the policy by, nats (Schulman's estimator (ρ − 1) − ln ρ)."""
+    clip_fraction: float
+    """Share of the steps whose probability ratio met the clip."""
+    value_loss: float
+    validation_reward: float
+    best: bool
+
+
+@dataclass(slots=True, eq=False)
+class PpoState:
+    """Where a training stands between two updates; with network, optimiser and environment all there is."""
+
+    update: int = 0
+    sums: Tensor = field(default_factory=lambda: torch.zeros(5, dtype=torch.float64))
+    """Of return, entropy, KL, clip fraction and value loss, over the updates of this stage."""
+    seconds: float = 0.0
+    history: list[Stage] = field(default_factory=list)
+    steps_per_s: list[float] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def best_stage(self) -> Stage:
+        """The stage with the highest validation reward so far, the first of equals."""
+        return next(stage for stage in reversed(self.history) if stage.best)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rollout:
+    """Steps collected with one policy, [coins, rollout · lanes, …], and what the update needs of them."""
+
+    features: Tensor
+    position: Tensor
+    action: Tensor
+    log_probability: Tensor
+    advantage: Tensor
+    target: Tensor
+    """What the value should have been."""
+    mean_reward: float
+
+
+class PpoFit:
+    """One training of one network on one environment: :meth:`run` goes from where it stands to the end.
+
+    ``judge`` gives the mean reward a step on unseen rows; the weights of the stage with the highest one are
+    kept. ``save`` is called between two updates: every ``checkpoint_every_s`` seconds, after each stage, and
+    before an interruption is let through; ``restore`` once, before the first update.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        training: PpoTraining,
+        *,
+        judge: Callable[[PolicyNetwork], float],
+        reporter: Reporter,
+        clock: Clock,
+        save: Callable[[PpoFit], None] = lambda _: None,
+        restore: Callable[[PpoFit], None] = lambda _: None,
+        told: Callable[[Stage], None] = lambda _: None,
+    ) -> None:
+        self.env, self.training, self.state = env, training, PpoState()
+        self._judge, self._reporter, self._clock = judge, reporter, clock
+        self._save, self._restore, self._told = save, restore, told
+        self._compute = choose_compute("cpu")  # the network is too small for an accelerator to be faster
+        self._saved_at = clock.monotonic()
+        per_update = env.shape[0] * env.shape[1] * training.rollout
+        self.per_stage = max(1, math.ceil(training.steps / (training.stages * per_update)))
+        self.updates, self.per_update = self.per_stage * training.stages, per_update
+        self.generator = torch.Generator().manual_seed(training.seed)
+        with reproducible(self._compute, training.threads):
+            torch.manual_seed(training.seed)
+            config = PolicyConfig(env.shape[0], env.inputs, training.hidden, training.width)
+            self.network = PolicyNetwork(config)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), eps=1e-5, weight_decay=training.weight_decay, fused=True
+        )
+
+    def run(self) -> PolicyNetwork:
+        """Train to the end; the best stage's network, in evaluation mode.
+
+        Raises InterruptedRunError at a safe point, TradingAIError when the loss is no number any more.
+        """
+        with reproducible(self._compute, self.training.threads):
+            self._restore(self)
+            while self.state.update < self.updates:
+                began = self._clock.monotonic()
+                self.env.advance(self.state.update / self.updates)
+                self._update(self._collect())
+                self.state.update += 1
+                self.state.seconds += self._clock.monotonic() - began
+                if self.state.update % self.per_stage == 0:
+                    self._finish_stage()
+                self._checkpoint_if_due()
+        return build_policy(self.network.config.as_dict(), self.state.best)
+
+    def _collect(self) -> Rollout:
+        """Watch all lanes for ``rollout`` steps with the policy as it is."""
+        env, steps = self.env, self.training.rollout
+        features = torch.empty((steps, *env.shape, env.inputs))
+        position, action = (torch.empty((steps, *env.shape), dtype=torch.int64) for _ in range(2))
+        log_probability, value, after, reward = (torch.empty((steps, *env.shape)) for _ in range(4))
+        terminated, truncated = (torch.empty((steps, *env.shape), dtype=torch.bool) for _ in range(2))
+        with torch.inference_mode():
+            for t in range(steps):
+                features[t], position[t] = env.observe()
+                logits, value[t] = self.network(features[t], position[t])
+                choice = torch.log_softmax(logits, dim=-1)
+                draw = torch.empty_like(logits).exponential_(generator=self.generator)
+                action[t] = (choice.exp() / draw).argmax(dim=-1)  # the exponential race draws from softmax
+                log_probability[t] = choice.gather(-1, action[t][..., None]).squeeze(-1)
+                step = env.step(action[t])
+                reward[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
+                if step.final is not None:
+                    after[t] = torch.where(step.truncated, self.network(*step.final)[1], 0.0)
+            upcoming = torch.cat([value[1:], self.network(*env.observe())[1][None]])
+            after = torch.where(truncated, after, upcoming)
+            advantage = advantages(
+                reward, value, after, terminated, truncated,
+                discount=self.training.discount, gae_lambda=self.training.gae_lambda,
+            )  # fmt: skip
+        target = advantage + value
+        flat = [_by_coin(x) for x in (features, position, action, log_probability, advantage, target)]
+        return Rollout(*flat, mean_reward=float(reward.mean()))
+
+    def _update(self, seen: Rollout) -> None:
+        """Several passes of minibatches over what was collected, the same minutes of every coin together."""
+        training, coins = self.training, self.env.shape[0]
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(training, self.state.update, self.updates)
+        columns = seen.action.shape[1]
+        told: list[Tensor] = []
+        for _ in range(training.passes):
+            order = torch.randperm(columns, generator=self.generator)
+            for batch in order.split(max(1, training.minibatch // coins)):
+                told.append(self._gradient_step(seen, batch))
+        entropy, kl, clipped, value_loss = torch.stack(told).double().mean(dim=0)
+        self.state.sums += torch.stack(
+            [torch.tensor(seen.mean_reward).double(), entropy, kl, clipped, value_loss]
+        )
+        if not math.isfinite(float(self.state.sums.sum())):
+            raise TradingAIError(
+                f"the agent diverged: in update {self.state.update + 1} its loss is no number",
+                remedy="Look at `tradingai data quality`, then train with another --seed and --fresh.",
+            )
+
+    def _gradient_step(self, seen: Rollout, batch: Tensor) -> Tensor:
+        """One minibatch; entropy, KL, clip fraction and value loss, float32 [4]."""
+        training = self.training
+        features, position, action, old, advantage, target = (
+            x.index_select(1, batch)
+            for x in (
+                seen.features, seen.position, seen.action, seen.log_probability, seen.advantage, seen.target,
+            )
+        )  # fmt: skip
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        logits, value = self.network(features, position)
+        choice = torch.log_softmax(logits, dim=-1)
+        log_ratio = choice.gather(-1, action[..., None]).squeeze(-1) - old
+        ratio = log_ratio.exp()
+        limited = ratio.clamp(1.0 - training.clip, 1.0 + training.clip)
+        policy_loss = -torch.minimum(ratio * advantage, limited * advantage).mean()
+        value_loss = nn.functional.mse_loss(value, target)
+        entropy = -(choice.exp() * choice).sum(dim=-1).mean()
+        loss = policy_loss + training.value_weight * value_loss - training.entropy_bonus * entropy
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), training.gradient_limit)
+        self.optimizer.step()
+        with torch.no_grad():
+            kl = (ratio - 1.0 - log_ratio).mean()
+            clipped = ((ratio - 1.0).abs() > training.clip).float().mean()
+            return torch.stack([entropy.detach(), kl, clipped, value_loss.detach()])
+
+    def _finish_stage(self) -> None:
+        """Judge the policy on unseen rows, keep its weights when they are the best, tell."""
+        state = self.state
+        reward = self._judge(self.network)
+        best = not state.history or reward > state.best_stage.validation_reward
+        if best:
+            state.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        means = (state.sums / self.per_stage).tolist()
+        stage = Stage(
+            len(state.history) + 1, state.update * self.per_update, *means, validation_reward=reward, best=best
+        )
+        state.history.append(stage)
+        steps = self.per_stage * self.per_update
+        state.steps_per_s.append(steps / state.seconds if state.seconds > 0 else 0.0)
+        state.sums, state.seconds = torch.zeros_like(state.sums), 0.0
+        self._checkpoint()
+        self._told(stage)
+
+    def _checkpoint_if_due(self) -> None:
+        """Save when it is time; when a stop was asked for, save and let the interruption through."""
+        try:
+            self._reporter.safe_point()
+        except InterruptedRunError:
+            self._checkpoint()
+            raise
+        if self._clock.monotonic() - self._saved_at >= self.training.checkpoint_every_s:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        self._save(self)
+        self._saved_at = self._clock.monotonic()
+
+
+def learning_rate(training: PpoTraining, update: int, updates: int) -> float:
+    """Linear from the peak to a tenth of it."""
+    return training.peak_learning_rate * (1.0 - (1.0 - _FINAL_RATE) * update / updates)
+
+
+def _by_coin(collected: Tensor) -> Tensor:
+    """[steps, coins, lanes, …] to [coins, steps · lanes, …]."""
+    return collected.transpose(0, 1).flatten(1, 2).contiguous()
