@@ -108,13 +108,35 @@ class PolicyNetwork(nn.Module):
 def rise_logits(action_logits: Tensor) -> Tensor:
     """The logit of p = π(long) + ½·π(flat) from action logits [..., 3]: float32 [...].
 
-    p / (1 − p) = (π(long) + ½π(flat)) / (π(short) + ½π(flat)), taken in logarithms: no digit is lost where
-    the policy is nearly sure.
+    p / (1 − p) = (2π(long)/π(flat) + 1) / (2π(short)/π(flat) + 1), taken in logarithms: no digit is lost
+    where the policy is nearly sure, of *flat* least of all.
     """
-    half_flat = action_logits[..., FLAT] - _LN2
-    return torch.logaddexp(action_logits[..., LONG], half_flat) - torch.logaddexp(
-        action_logits[..., SHORT], half_flat
-    )
+    flat = action_logits[..., FLAT] - _LN2
+    rise, fall = action_logits[..., LONG] - flat, action_logits[..., SHORT] - flat
+    return nn.functional.softplus(rise) - nn.functional.softplus(fall)
+
+
+class RisePolicy(nn.Module):
+    """The agent as everything else asks it: with the position flat, about every coin, for a rise.
+
+    Its interface is that of :mod:`tradingai.engine.models.predict`; it carries no state.
+    """
+
+    def __init__(self, policy: PolicyNetwork) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, scaled: Tensor, state: None = None) -> tuple[Tensor, None]:
+        """Logits of p_RL float32 [steps, lanes, coins], and no state.
+
+        ``scaled`` float32 [steps, lanes, coins · inputs] holds the coins' features side by side.
+        """
+        config = self.policy.config
+        steps, lanes, _ = scaled.shape
+        by_coin = scaled.reshape(steps * lanes, config.coins, config.inputs).transpose(0, 1)
+        flat = torch.full(by_coin.shape[:2], FLAT, device=scaled.device)
+        logits, _ = self.policy(by_coin, flat)
+        return rise_logits(logits).transpose(0, 1).reshape(steps, lanes, config.coins), state
 
 
 def build_policy(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> PolicyNetwork:

@@ -22,7 +22,8 @@ def advantages(
     nothing follows and that value counts as 0; where it was *truncated* only the watching stopped and the
     value counts in full. In both the sum ends: what comes next in the row is another episode. So it does
     after the last step, whose future is in ``next_values`` as well.
-    Source: Schulman et al., High-Dimensional Continuous Control Using Generalized Advantage Estimation (2016).
+    Source: Schulman et al., High-Dimensional Continuous Control Using Generalized Advantage Estimation
+    (2016).
     """
     alive = (~terminated).to(values.dtype)
     errors = rewards + discount * next_values * alive - values

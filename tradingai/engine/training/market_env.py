@@ -10,14 +10,14 @@ of the training range's root mean square minute return::
 with c_t of the execution model: half the expected spread and the slippage of the coin's session, and the
 commission of one side. An episode is one lane from its first to its last minute. It never *terminates*, since
 a market goes on: at the end of its lane it is *truncated* and begins anew at the lane's start with a random
-position. No step looks beyond the rows it was given.
+position. No step looks beyond the rows it was given. While the agent learns, costs rise from nothing to all
+of c_t: one that meets them at once learns to stay flat before it has learnt what moves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -30,49 +30,10 @@ from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.compute import Features
 from tradingai.engine.features.scaler import Scaler
-from tradingai.engine.models.policy import ACTIONS
+from tradingai.engine.models.policy import ACTIONS, FLAT
 from tradingai.engine.risk.costs import ExecutionCosts, filled
-
-
-class Step(NamedTuple):
-    """What one step brought, each of shape [coins, lanes]."""
-
-    reward: Tensor
-    """float32"""
-    terminated: Tensor
-    """bool: the episode is over and nothing follows."""
-    truncated: Tensor
-    """bool: the episode was cut off; it would have gone on from the final observation."""
-    final: tuple[Tensor, Tensor] | None
-    """Features and positions that the step led to, before any reset; None when no episode was truncated."""
-
-
-class VectorEnv(Protocol):
-    """Lanes of one environment, stepped together; coins are a leading dimension with a layer each."""
-
-    shape: tuple[int, int]
-    """(coins, lanes of each)"""
-    inputs: int
-
-    def observe(self) -> tuple[Tensor, Tensor]:
-        """Features float32 [coins, lanes, inputs] and positions int64 [coins, lanes]; yours to keep."""
-        ...
-
-    def step(self, actions: Tensor) -> Step:
-        """Take the positions int64 [coins, lanes]; lanes whose episode ends begin the next one."""
-        ...
-
-    def advance(self, share: float) -> None:
-        """Told before each rollout which share of the training is behind, 0 … 1: the place for a curriculum."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything the next step depends on but what :meth:`advance` was told."""
-        ...
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what :meth:`state` returned. Raises KeyError and RuntimeError when it does not fit."""
-        ...
+from tradingai.engine.training.environment import Step
+from tradingai.engine.training.lanes import joined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,79 +93,97 @@ def reward_unit(coins: Sequence[CoinRows]) -> float:
 class MarketEnv:
     """Lanes over the rows of several coins, ``lanes`` for each, of nearly equal length.
 
-    Each begins at a random minute of its lane, so that lanes do not all end together. Raises DataError when a
+    ``cost_rise`` is the share of the training within which costs rise to all of c_t. Raises DataError when a
     coin has fewer than two rows a lane or another number of features than the first.
     """
 
     def __init__(
-        self, coins: Sequence[CoinRows], lanes: int, costs: ExecutionCosts, unit: float, seed: int,
+        self,
+        coins: Sequence[CoinRows],
+        lanes: int,
+        costs: ExecutionCosts,
+        *,
+        unit: float,
+        seed: int,
         cost_rise: float = 0.0,
     ) -> None:
         self.shape, self.inputs = (len(coins), lanes), coins[0].values.shape[1]
         for coin in coins:
-            if coin.values.shape[1] != self.inputs:
-                raise DataError(
-                    f"{coin.symbol} has {coin.values.shape[1]} features, {coins[0].symbol} {self.inputs}",
-                    remedy="Build the features of all coins together: `tradingai features build`.",
-                )
-            if coin.rows.size < 2 * lanes:
-                raise DataError(f"{coin.rows.size} rows of {coin.symbol} are too few for {lanes} lanes")
-        self._coins = coins
+            _check(coin, coins[0], lanes)
+        self._coins, self._unit, self._cost_rise, self._cost_share = tuple(coins), unit, cost_rise, 1.0
         edges = np.stack([np.linspace(0, coin.rows.size - 1, lanes + 1).astype(np.int64) for coin in coins])
-        self._first, self._end = torch.from_numpy(edges[:, :-1].copy()), torch.from_numpy(edges[:, 1:].copy())
-        sizes = np.cumsum([0, *(coin.rows.size for coin in coins)])[:-1]
-        self._base = torch.from_numpy(sizes)[:, None]
-        flat = [(np.append(coin.growth(), 0.0), coin.turnover_cost(costs)) for coin in coins]
-        self._growth = torch.from_numpy(np.concatenate([growth for growth, _ in flat]).astype(np.float32))
-        self._cost = torch.from_numpy(np.concatenate([cost for _, cost in flat]).astype(np.float32))
-        self._unit = unit
+        self._first, self._end = (torch.from_numpy(part.copy()) for part in (edges[:, :-1], edges[:, 1:]))
+        self._base = torch.tensor([0, *(coin.rows.size for coin in coins)])[:-1].cumsum(0)[:, None]
+        self._growth = _joined([np.append(coin.growth(), 0.0) for coin in coins])
+        self._cost = _joined([coin.turnover_cost(costs) for coin in coins])
         self._generator = torch.Generator().manual_seed(seed)
-        share = torch.rand(self.shape, generator=self._generator)
-        self._row = self._first + (share * (self._end - self._first)).long()
-        self._position = self._drawn_positions()
-        self._cost_rise, self._cost_share = cost_rise, 1.0
-
-    def advance(self, share: float) -> None:
-        """See :class:`VectorEnv`: costs rise linearly from nothing to all within ``cost_rise``."""
-        self._cost_share = min(1.0, share / self._cost_rise) if self._cost_rise > 0 else 1.0
+        self._row, self._furthest, self._position = self._first, self._first, self._drawn_positions()
 
     def observe(self) -> tuple[Tensor, Tensor]:
-        """See :class:`VectorEnv`."""
-        return self._features(), self._position.clone()
+        """See :class:`~tradingai.engine.training.environment.VectorEnv`."""
+        scaled = torch.empty((*self.shape, self.inputs))
+        for coin, rows, out in zip(self._coins, self._row.numpy(), scaled.numpy(), strict=True):
+            coin.scaled(rows + coin.rows.lo, out)
+        return scaled, self._position.clone()
 
     def step(self, actions: Tensor) -> Step:
-        """See :class:`VectorEnv`."""
+        """See :class:`~tradingai.engine.training.environment.VectorEnv`."""
         at = self._base + self._row
-        exposure, turnover = (actions - 1).float(), (actions - self._position).abs().float()
-        reward = torch.log1p(exposure * self._growth[at]) + torch.log1p(
-            -turnover * self._cost[at] * self._cost_share
-        )
-        self._row, self._position = self._row + 1, actions
+        turnover = (actions - self._position).abs().float()
+        earned = torch.log1p((actions - FLAT).float() * self._growth[at])
+        paid = torch.log1p(-turnover * self._cost[at] * self._cost_share)
+        self._row, self._position = self._row + 1, actions.clone()
+        self._furthest = torch.maximum(self._furthest, self._row)
         ended = self._row >= self._end
         final = None
         if bool(ended.any()):
             final = self.observe()
             self._row = torch.where(ended, self._first, self._row)
             self._position = torch.where(ended, self._drawn_positions(), self._position)
-        return Step(reward / self._unit, torch.zeros_like(ended), ended, final)
+        return Step((earned + paid) / self._unit, torch.zeros_like(ended), ended, final)
+
+    def advance(self, share: float) -> None:
+        """See :class:`~tradingai.engine.training.environment.VectorEnv`: costs rise linearly."""
+        self._cost_share = min(1.0, share / self._cost_rise) if self._cost_rise > 0 else 1.0
 
     def state(self) -> dict[str, Tensor]:
-        """See :class:`VectorEnv`."""
-        return {"row": self._row, "position": self._position, "generator": self._generator.get_state()}
+        """See :class:`~tradingai.engine.training.environment.VectorEnv`."""
+        return {
+            "row": self._row, "furthest": self._furthest, "position": self._position,
+            "generator": self._generator.get_state(),
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """See :class:`VectorEnv`."""
-        row, position = state["row"], state["position"]
-        if tuple(row.shape) != self.shape:
-            raise RuntimeError(f"lanes {tuple(row.shape)} instead of {self.shape}")
-        self._row, self._position = row.clone(), position.clone()
+        """See :class:`~tradingai.engine.training.environment.VectorEnv`."""
+        if tuple(state["row"].shape) != self.shape:
+            raise RuntimeError(f"lanes {tuple(state['row'].shape)} instead of {self.shape}")
+        self._row, self._furthest = state["row"].clone(), state["furthest"].clone()
+        self._position = state["position"].clone()
         self._generator.set_state(state["generator"])
+
+    def consumed(self, coin: int) -> tuple[Rows, ...]:
+        """The rows whose growth was seen as a reward so far, of one coin."""
+        lo = self._coins[coin].rows.lo
+        ends = zip(self._first[coin].tolist(), self._furthest[coin].tolist(), strict=True)
+        return joined([Rows(lo + first, lo + furthest) for first, furthest in ends])
 
     def _drawn_positions(self) -> Tensor:
         return torch.randint(ACTIONS, self.shape, generator=self._generator)
 
-    def _features(self) -> Tensor:
-        scaled = torch.empty((*self.shape, self.inputs))
-        for coin, rows, out in zip(self._coins, self._row.numpy(), scaled.numpy(), strict=True):
-            coin.scaled(rows + coin.rows.lo, out)
-        return scaled
+
+def _check(coin: CoinRows, first: CoinRows, lanes: int) -> None:
+    if coin.values.shape[1] != first.values.shape[1]:
+        raise DataError(
+            f"{coin.symbol} has {coin.values.shape[1]} features, {first.symbol} {first.values.shape[1]}",
+            remedy="Build the features of all coins together: `tradingai features build`.",
+        )
+    if coin.rows.size < 2 * lanes:
+        raise DataError(
+            f"{coin.rows.size:,} training rows of {coin.symbol} are too few for {lanes} lanes",
+            remedy="Import or generate a longer history.",
+        )
+
+
+def _joined(parts: Sequence[Floats]) -> Tensor:
+    """All coins' numbers one after another, float32."""
+    return torch.from_numpy(np.concatenate(parts).astype(np.float32))

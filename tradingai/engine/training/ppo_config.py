@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from tradingai.engine.core.errors import UsageError
+
+FEWEST_STEPS: Final = 1_800_000
+VISITS: Final = 1.25
+"""Long histories are walked through this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +23,13 @@ class PpoTraining:
     seed: int = 1
     threads: int = 1
     """torch threads: part of the identity, because sums in another order round differently."""
-    steps: int = 2_000_000
-    """Environment steps (minutes of a lane) to collect; rounded up to whole stages."""
+    steps: int | None = None
+    """Environment steps (minutes of a lane) to collect, rounded up to whole stages; None: as many as
+    :func:`planned_steps` says."""
     lanes: int = 768
     """Lanes of all coins together."""
     rollout: int = 32
-    """Steps that every lane is watched for between two updates."""
+    """Steps of every lane between two updates."""
     passes: int = 2
     """How often an update goes over what was collected."""
     minibatch: int = 4096
@@ -34,12 +39,16 @@ class PpoTraining:
     peak_learning_rate: float = 1e-3
     """Falls linearly to a tenth over the training."""
     discount: float = 0.95
+    """A minute. The future counts for about twenty minutes, near the horizon everything else trades."""
     gae_lambda: float = 0.95
     clip: float = 0.2
+    """The probability ratio is followed up to this far from 1."""
     entropy_bonus: float = 0.05
     value_weight: float = 0.5
     gradient_limit: float = 0.5
+    """Gradients are scaled down to this norm."""
     weight_decay: float = 0.5
+    """Decoupled (AdamW), and strong as the LSTM's: most of what can be memorised is noise."""
     cost_rise: float = 0.25
     """Share of the training in which costs rise from nothing to all: an agent that meets them at once learns
     to stay flat before it has learnt what moves."""
@@ -56,7 +65,7 @@ class PpoTraining:
             "threads", "steps", "lanes", "rollout", "passes", "minibatch", "hidden", "width", "stages",
         )  # fmt: skip
         for name in counts:
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", remedy="Give at least 1.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"the seed is {self.seed}", remedy="Give a number from 0 to 2^63 - 1.")
@@ -65,3 +74,12 @@ class PpoTraining:
         """Everything that changes the weights, by name."""
         outside = {"fresh", "replace_unfinished", "checkpoint_every_s"}
         return {name: value for name, value in asdict(self).items() if name not in outside}
+
+
+def planned_steps(bars: int) -> int:
+    """How many environment steps to learn from so many training minutes of all coins together.
+
+    >>> planned_steps(357_000), planned_steps(6_471_000)
+    (1800000, 8088750)
+    """
+    return max(FEWEST_STEPS, round(VISITS * bars))

@@ -21,11 +21,12 @@ from tradingai.engine.core.errors import InterruptedRunError, TradingAIError
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.models.device import choose_compute, reproducible
 from tradingai.engine.models.policy import PolicyConfig, PolicyNetwork, build_policy
+from tradingai.engine.training.environment import VectorEnv
 from tradingai.engine.training.gae import advantages
-from tradingai.engine.training.market_env import VectorEnv
 from tradingai.engine.training.ppo_config import PpoTraining
 
 _FINAL_RATE: Final = 0.1
+_TELL_EVERY_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Stage:
     entropy: float
     """Of the policy, nats; at most ln 3."""
     approx_kl: float
-    """KL divergence an update moved the policy by, nats (Schulman's estimator (ρ − 1) − ln ρ)."""
+    """KL divergence from the policy that collected, nats (Schulman's estimator (ρ − 1) − ln ρ)."""
     clip_fraction: float
     """Share of the steps whose probability ratio met the clip."""
     value_loss: float
@@ -85,7 +86,8 @@ class PpoFit:
 
     ``judge`` gives the mean reward a step on unseen rows; the weights of the stage with the highest one are
     kept. ``save`` is called between two updates: every ``checkpoint_every_s`` seconds, after each stage, and
-    before an interruption is let through; ``restore`` once, before the first update.
+    before an interruption is let through; ``restore`` once, before the first update; ``told`` after each
+    stage.
     """
 
     def __init__(
@@ -98,16 +100,17 @@ class PpoFit:
         clock: Clock,
         save: Callable[[PpoFit], None] = lambda _: None,
         restore: Callable[[PpoFit], None] = lambda _: None,
-        told: Callable[[Stage], None] = lambda _: None,
+        told: Callable[[PpoFit, Stage], None] = lambda *_: None,
+        model: str = "ppo",
     ) -> None:
-        self.env, self.training, self.state = env, training, PpoState()
+        self.env, self.training, self.state, self._model = env, training, PpoState(), model
         self._judge, self._reporter, self._clock = judge, reporter, clock
         self._save, self._restore, self._told = save, restore, told
         self._compute = choose_compute("cpu")  # the network is too small for an accelerator to be faster
-        self._saved_at = clock.monotonic()
-        per_update = env.shape[0] * env.shape[1] * training.rollout
-        self.per_stage = max(1, math.ceil(training.steps / (training.stages * per_update)))
-        self.updates, self.per_update = self.per_stage * training.stages, per_update
+        self._saved_at = self._told_at = clock.monotonic()
+        self.per_update = env.shape[0] * env.shape[1] * training.rollout
+        self.per_stage = math.ceil((training.steps or 1) / (training.stages * self.per_update))
+        self.updates = self.per_stage * training.stages
         self.generator = torch.Generator().manual_seed(training.seed)
         with reproducible(self._compute, training.threads):
             torch.manual_seed(training.seed)
@@ -132,6 +135,8 @@ class PpoFit:
                 self.state.seconds += self._clock.monotonic() - began
                 if self.state.update % self.per_stage == 0:
                     self._finish_stage()
+                elif self._clock.monotonic() - self._told_at >= _TELL_EVERY_S:
+                    self._tell()
                 self._checkpoint_if_due()
         return build_policy(self.network.config.as_dict(), self.state.best)
 
@@ -160,9 +165,11 @@ class PpoFit:
                 reward, value, after, terminated, truncated,
                 discount=self.training.discount, gae_lambda=self.training.gae_lambda,
             )  # fmt: skip
-        target = advantage + value
-        flat = [_by_coin(x) for x in (features, position, action, log_probability, advantage, target)]
-        return Rollout(*flat, mean_reward=float(reward.mean()))
+        return Rollout(
+            features=_by_coin(features), position=_by_coin(position), action=_by_coin(action),
+            log_probability=_by_coin(log_probability), advantage=_by_coin(advantage),
+            target=_by_coin(advantage + value), mean_reward=float(reward.mean()),
+        )  # fmt: skip
 
     def _update(self, seen: Rollout) -> None:
         """Several passes of minibatches over what was collected, the same minutes of every coin together."""
@@ -173,8 +180,8 @@ class PpoFit:
         told: list[Tensor] = []
         for _ in range(training.passes):
             order = torch.randperm(columns, generator=self.generator)
-            for batch in order.split(max(1, training.minibatch // coins)):
-                told.append(self._gradient_step(seen, batch))
+            batches = torch.split(order, max(1, training.minibatch // coins))
+            told.extend(self._gradient_step(seen, batch) for batch in batches)
         entropy, kl, clipped, value_loss = torch.stack(told).double().mean(dim=0)
         self.state.sums += torch.stack(
             [torch.tensor(seen.mean_reward).double(), entropy, kl, clipped, value_loss]
@@ -205,7 +212,7 @@ class PpoFit:
         entropy = -(choice.exp() * choice).sum(dim=-1).mean()
         loss = policy_loss + training.value_weight * value_loss - training.entropy_bonus * entropy
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), training.gradient_limit)
         self.optimizer.step()
         with torch.no_grad():
@@ -220,16 +227,58 @@ class PpoFit:
         best = not state.history or reward > state.best_stage.validation_reward
         if best:
             state.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        means = (state.sums / self.per_stage).tolist()
+        mean_return, entropy, kl, clipped, value_loss = (state.sums / self.per_stage).tolist()
         stage = Stage(
-            len(state.history) + 1, state.update * self.per_update, *means, validation_reward=reward, best=best
-        )
+            stage=len(state.history) + 1, env_steps=state.update * self.per_update, mean_return=mean_return,
+            entropy=entropy, approx_kl=kl, clip_fraction=clipped, value_loss=value_loss,
+            validation_reward=reward, best=best,
+        )  # fmt: skip
         state.history.append(stage)
         steps = self.per_stage * self.per_update
         state.steps_per_s.append(steps / state.seconds if state.seconds > 0 else 0.0)
         state.sums, state.seconds = torch.zeros_like(state.sums), 0.0
         self._checkpoint()
-        self._told(stage)
+        self._tell()
+        self._told(self, stage)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of the whole training."""
+        return self.updates * self.per_update
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to the end at the rate of the last stage, or of this one while there is none."""
+        rate = self._rate
+        return (self.steps - self.state.update * self.per_update) / rate if rate else None
+
+    @property
+    def _rate(self) -> float | None:
+        """Environment steps a second, learning included."""
+        state = self.state
+        if state.seconds > 0:
+            return (state.update - len(state.history) * self.per_stage) * self.per_update / state.seconds
+        return state.steps_per_s[-1] if state.steps_per_s else None
+
+    def _tell(self) -> None:
+        """Report progress."""
+        self._told_at = self._clock.monotonic()
+        last = self.state.history[-1] if self.state.history else None
+        self._reporter.progress(
+            Progress(
+                done=self.state.update * self.per_update, total=self.steps, unit="env steps", rate=self._rate,
+                eta_s=self.eta_s,
+                detail={
+                    "model": self._model, "epochs": self.training.stages,
+                    "epoch": min(len(self.state.history) + 1, self.training.stages),
+                    "mean_return": last.mean_return if last else None,
+                    "validation_reward": last.validation_reward if last else None,
+                    "entropy": last.entropy if last else None,
+                    "env_steps_per_s": self._rate, "device": self._compute.label,
+                    "threads": self.training.threads,
+                },
+            )
+        )  # fmt: skip
 
     def _checkpoint_if_due(self) -> None:
         """Save when it is time; when a stop was asked for, save and let the interruption through."""
