@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.queries.model_snapshot import (
     CurvePoint,
     EvaluationView,
@@ -208,7 +209,7 @@ def evaluations() -> tuple[EvaluationView, ...]:
     return tuple(
         EvaluationView(
             model,
-            report(model, SHA[coin], ARTIFACTS[model], refused=coin == "BNB-USD"),
+            ModelReport((report(model, SHA[coin], ARTIFACTS[model], refused=coin == "BNB-USD"),)),
             version="v1.0.0" if coin == "BTC-USD" else "v1.1.0",
             live_version=None if coin == "BNB-USD" else "v1.0.0",
             live_since=None if coin == "BNB-USD" else at("05:52:00", 10),

@@ -1,9 +1,11 @@
 """Judged bars and reports without a model: probabilities are written down, everything else is computed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from tradingai.engine.core.candles import datetime_to_us
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.report import CheckResult
 from tradingai.engine.core.symbols import HORIZON_MINUTES, MINUTE_US
 from tradingai.engine.datasets.labels import direction_labels
@@ -48,6 +50,24 @@ def decided(probability, close, *, leakage=CLEAN, thresholds=None, attempt=1, ve
     """The report with its gates decided."""
     bars = judged(probability, close, **more)
     return assess(SUBJECT, bars, thresholds or Thresholds(), leakage).report(attempt, version)
+
+
+def numbered(report):
+    """What a registry asks for: the report of one coin with its attempt and version."""
+
+    def build(attempts, version):
+        return ModelReport((replace(report, attempt=attempts[report.symbol], version=version),))
+
+    return build
+
+
+def assessed(assessment):
+    """The same of an assessment, whose intervals follow the attempt."""
+
+    def build(attempts, version):
+        return ModelReport((assessment.report(attempts[assessment.subject.symbol], version),))
+
+    return build
 
 
 def gates(report):

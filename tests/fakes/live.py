@@ -36,7 +36,7 @@ from tradingai.engine.runtime.reader import FeedReader
 from tradingai.engine.store.candle_files import DatasetIdentity
 from tradingai.engine.store.database import Store
 
-from tests.fakes.evaluations import calibrated, decided, wave_close
+from tests.fakes.evaluations import calibrated, decided, numbered, wave_close
 from tests.fakes.homes import new_home, plain_settings
 
 NOW = datetime(2026, 3, 4, 12, 0, 30, tzinfo=UTC)
@@ -150,12 +150,9 @@ def promote(paths: HomePaths, clock: Clock, artifact: ModelArtifact) -> Path:
     digest = save_artifact(file, artifact)
     report = replace(passing_report(), model=artifact.model, symbol=artifact.symbols[0])
     registry = Registry(paths, clock, who="test")
-    candidate = Candidate(
-        artifact.model, artifact.symbols[0], digest, file, file.with_suffix(".json"), "t" * 64, digest
-    )
-    recorded = registry.record(
-        candidate, lambda attempt, version: replace(report, attempt=attempt, version=version)
-    )
+    tests = {artifact.symbols[0]: "t" * 64}
+    candidate = Candidate(artifact.model, tests, digest, file, file.with_suffix(".json"), digest)
+    recorded = registry.record(candidate, numbered(report))
     registry.promote(artifact.model, recorded.version, why="test")
     return paths.versions / artifact.model / recorded.version / "model.pt"
 

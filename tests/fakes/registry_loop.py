@@ -3,7 +3,6 @@
 import itertools
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tradingai.engine.core.clock import RealClock
@@ -11,6 +10,8 @@ from tradingai.engine.core.ledger import Candidate
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.registry.registry import Registry
+
+from tests.fakes.evaluations import numbered
 
 
 def switch(registry, model):
@@ -28,14 +29,13 @@ def record(registry, report, paths):
         source.with_suffix(".json").write_text(json.dumps({"number": number}))
         candidate = Candidate(
             report.model,
-            report.symbol,
+            {report.symbol: "t" * 64},
             f"{number:064x}",
             source,
             source.with_suffix(".json"),
-            "t" * 64,
             str(number),
         )
-        registry.record(candidate, lambda attempt, version: replace(report, attempt=attempt, version=version))
+        registry.record(candidate, numbered(report))
 
 
 def main():

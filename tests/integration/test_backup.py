@@ -40,7 +40,7 @@ from tradingai.engine.gates import Thresholds
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import verify
 
-from tests.fakes.evaluations import CLEAN, calibrated, judged, wave_close
+from tests.fakes.evaluations import CLEAN, assessed, calibrated, judged, wave_close
 from tests.fakes.homes import new_home, open_store
 
 CLOCK = RealClock()
@@ -54,7 +54,7 @@ def report():
     labels = direction_labels(close)
     inputs = {"data_sha256": "d" * 64, "features_sha256": "f" * 64}
     subject = Subject(MODEL, "BTC-USD", "cycles", True, inputs)
-    return assess(subject, judged(calibrated(0.85, labels), close), Thresholds(), CLEAN).report
+    return assess(subject, judged(calibrated(0.85, labels), close), Thresholds(), CLEAN)
 
 
 def fill_registry(paths: HomePaths, report) -> None:
@@ -65,10 +65,9 @@ def fill_registry(paths: HomePaths, report) -> None:
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_bytes(letter.encode() * 5000)
         source.with_suffix(".json").write_text(json.dumps({"artifact": letter}))
-        candidate = Candidate(
-            MODEL, "BTC-USD", letter * 64, source, source.with_suffix(".json"), "t" * 64, f"key {letter}"
-        )
-        registry.record(candidate, report)
+        tests = {"BTC-USD": "t" * 64}
+        candidate = Candidate(MODEL, tests, letter * 64, source, source.with_suffix(".json"), f"key {letter}")
+        registry.record(candidate, assessed(report))
         if number < 2:
             registry.promote(MODEL)
 

@@ -16,6 +16,7 @@ from tradingai.engine.models.artifact import best_path, load_artifact, save_arti
 from tradingai.engine.registry.registry import Registry
 
 from tests.fakes.command_line import tradingai
+from tests.fakes.evaluations import numbered
 from tests.fakes.lstm_world import with_part
 
 MODEL = "lstm_BTC-USD"
@@ -222,20 +223,17 @@ def test_a_certificate_with_an_invented_number_is_found_by_recomputing_it(home):
     """Ledger, hashes and certificate agree with one another; only evaluating again tells."""
     paths = HomePaths(home)
     registry = Registry(paths, RealClock(), who="somebody")
-    honest = registry.certificate(MODEL)
+    (honest,) = registry.certificate(MODEL).coins
     (folder,) = (paths.versions / MODEL).iterdir()
     candidate = Candidate(
         model=MODEL,
-        symbol=honest.symbol,
+        tests={honest.symbol: honest.inputs["test_sha256"]},
         artifact_sha256=honest.inputs["artifact_sha256"],
         artifact=folder / "model.pt",
         sidecar=folder / "model.json",
-        test_sha256=honest.inputs["test_sha256"],
         key="another evaluation",
     )
-    registry.record(
-        candidate, lambda attempt, version: replace(honest, attempt=attempt, version=version, brier=0.1)
-    )
+    registry.record(candidate, numbered(replace(honest, brier=0.1)))
     quick = tradingai(home, "models", "verify", "--quick", "--json")
     assert quick.status == 0, quick.out
     assert [item["recomputed"] for item in quick.document["versions"]] == [False]

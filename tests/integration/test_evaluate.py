@@ -11,8 +11,8 @@ from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.errors import ArtifactError, DataError, InterruptedRunError, MissingError
 from tradingai.engine.core.events import EpochFinished, EvaluationFinished, GateDecided, JobSkipped
 from tradingai.engine.core.ledger import read_ledger
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.evaluation import evaluate
@@ -23,6 +23,7 @@ from tradingai.engine.features.build import build_features
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.gates import LEAKAGE_CHECKS, Thresholds
 from tradingai.engine.models.artifact import best_path, load_artifact, save_artifact
+from tradingai.engine.models.voice import NetworkVoice
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import recomputing, verify
@@ -62,7 +63,8 @@ class Bench:
         )  # fmt: skip
 
     def examined(self):
-        return evaluate._examined(self.paths, evaluate._load(self.paths, best_path(self.paths, MODEL)))
+        loaded = evaluate._load(self.paths, best_path(self.paths, MODEL))
+        return evaluate._examined(self.paths, loaded, loaded.coins[0])
 
     def entries(self):
         return len(read_ledger(self.paths.ledger))
@@ -87,7 +89,7 @@ def bench(built, tmp_path):
 
 def test_the_report_is_complete_and_kept(built):
     bench, evaluated, _ = built
-    report = evaluated.report
+    (report,) = evaluated.report.coins
     assert not evaluated.skipped
     assert (report.model, report.version, report.attempt, report.symbol) == (MODEL, "v1.0.0", 1, "BTC-USD")
     assert (report.market, report.synthetic, report.exploratory) == ("cycles", True, False)
@@ -97,12 +99,12 @@ def test_the_report_is_complete_and_kept(built):
     assert (report.backtest.scans, report.backtest_reason) == (865, "")
     assert sum(report.backtest.by_reason.values()) == report.backtest.decisions == 865
     assert report.inputs["backtest"]["interval_s"] == 120
-    kept = EvaluationReport.from_json(json.loads(report_path(bench.paths, report).read_text()))
-    assert kept == report == bench.registry.certificate(MODEL)
+    kept = ModelReport.from_json(json.loads(report_path(bench.paths, evaluated.report).read_text()))
+    assert kept == evaluated.report == bench.registry.certificate(MODEL)
 
 
 def test_every_check_of_the_battery_ran_and_no_clean_feature_is_accused(built):
-    report = built[1].report
+    (report,) = built[1].report.coins
     assert tuple(check.name for check in report.leakage) == LEAKAGE_CHECKS
     for check in report.leakage:
         assert check.passed, check.detail
@@ -159,7 +161,7 @@ def test_other_costs_keep_the_attempt_and_change_the_backtest(bench, built):
     dear = BacktestPlan(DeskConfig(costs=ExecutionCosts(default_spread_bps=60)))
     again = bench.evaluate(plan=dear).report
     assert (again.attempt, again.version, again.accuracy) == (1, "v1.0.0", first.accuracy)
-    assert again.backtest.mean_r < first.backtest.mean_r - 0.1
+    assert again.coins[0].backtest.mean_r < first.coins[0].backtest.mean_r - 0.1
     assert again.sha256 != first.sha256
     assert bench.entries() == before + 1
     assert bench.evaluate(plan=dear).skipped
@@ -179,13 +181,13 @@ def test_verify_recomputes_every_number(bench):
 
 
 def test_differences_name_the_number(built):
-    report = built[1].report
-    other = replace(report, accuracy=report.accuracy + 1e-5)
-    assert evaluate.differences(report, report) == []
-    (found,) = evaluate.differences(report, other)
+    (report,) = built[1].report.coins
+    whole, other = ModelReport((report,)), ModelReport((replace(report, accuracy=report.accuracy + 1e-5),))
+    assert evaluate.differences(whole, whole) == []
+    (found,) = evaluate.differences(whole, other)
     assert found.startswith("accuracy is ")
     worse = tuple(replace(gate, passed=not gate.passed) for gate in report.gates)
-    assert len(evaluate.differences(report, replace(report, gates=worse))) >= 5
+    assert len(evaluate.differences(whole, ModelReport((replace(report, gates=worse),)))) >= 5
 
 
 def test_other_data_are_refused_and_cannot_verify(bench):
@@ -239,7 +241,8 @@ def test_a_stop_leaves_nothing_half_done(bench):
 
 def planted(examined, **record):
     """The same artifact with another training record."""
-    return replace(examined, artifact=replace(examined.artifact, record={**examined.record, **record}))
+    artifact = replace(examined.artifact, record={**examined.record, **record})
+    return replace(examined, voice=NetworkVoice(artifact))
 
 
 def test_planted_leaks_in_the_training_record_are_named(built):
@@ -256,7 +259,8 @@ def test_planted_leaks_in_the_training_record_are_named(built):
     assert battery._constants(examined).passed
     names = examined.coin.feature_names
     everything = Scaler.fit(names, examined.data.values, 2_878, len(examined.data.values))
-    check = battery._constants(replace(examined, artifact=with_part(examined.artifact, scaler=everything)))
+    voice = NetworkVoice(with_part(examined.artifact, scaler=everything))
+    check = battery._constants(replace(examined, voice=voice))
     assert {"scaler", "mean of atr_14_ratio", "best_epoch", "calibrator"} <= set(check.accused)
     check = battery._constants(planted(examined, fitted={**examined.record["fitted"], "threshold": {}}))
     assert check.accused == ("threshold",)

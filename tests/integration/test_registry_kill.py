@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from tradingai.engine.registry.links import linked_version
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import verify
 
-from tests.fakes.evaluations import calibrated, decided, wave_close
+from tests.fakes.evaluations import calibrated, decided, numbered, wave_close
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOP = "tests.fakes.registry_loop"
@@ -46,14 +45,13 @@ def home(tmp_path, report):
         source.with_suffix(".json").write_text("{}")
         candidate = Candidate(
             report.model,
-            report.symbol,
+            {report.symbol: "t" * 64},
             f"start {number}",
             source,
             source.with_suffix(".json"),
-            "t" * 64,
             f"{number}",
         )
-        registry.record(candidate, lambda attempt, version: replace(report, attempt=attempt, version=version))
+        registry.record(candidate, numbered(report))
         registry.promote(report.model)
     return paths
 

@@ -94,7 +94,7 @@ def test_the_backtests_share_of_tiers_is_that_of_the_live_models_reports():
     snapshot = full()
     live = [item for item in snapshot.evaluations if item.live_version and item.version == item.live_version]
     total = sum(item.report.n for item in live)
-    high = sum(tier.n for item in live for tier in item.report.tiers if tier.name == "high")
+    high = sum(tier.n for item in live for tier in item.report.coins[0].tiers if tier.name == "high")
     assert backtest_shares(snapshot)["high"] == pytest.approx(high / total)
 
 

@@ -27,7 +27,7 @@ from tradingai.engine.pipeline.plan import (
 from tradingai.engine.pipeline.run import Pipeline
 from tradingai.engine.registry.registry import Registry
 
-from tests.fakes.evaluations import CLEAN, calibrated, judged, wave_close
+from tests.fakes.evaluations import CLEAN, assessed, calibrated, judged, wave_close
 from tests.fakes.homes import new_home, plain_settings
 
 NOW = datetime(2025, 11, 10, 5, 0, tzinfo=UTC)
@@ -89,11 +89,10 @@ class FakeEngine:
         made = assess(subject, self._bars[self.quality[symbol]], Thresholds(), CLEAN)
         best = self.paths.checkpoints / f"{model}_best.pt"
         sha = self.artifact[symbol]
-        candidate = Candidate(
-            model, symbol, sha, best, best.with_suffix(".json"), "t" * 64, f"{sha} {symbol}"
-        )
+        tests = {symbol: "t" * 64}
+        candidate = Candidate(model, tests, sha, best, best.with_suffix(".json"), f"{sha} {symbol}")
         self.clock.advance(60)
-        return self.registry.record(candidate, made.report)
+        return self.registry.record(candidate, assessed(made))
 
     def _leave_files(self, symbol):
         for folder in (self.paths.candles, self.paths.oracle, self.paths.features):

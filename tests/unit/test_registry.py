@@ -22,7 +22,7 @@ from tradingai.engine.gates import Thresholds
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import verify
 
-from tests.fakes.evaluations import CLEAN, calibrated, judged, wave_close
+from tests.fakes.evaluations import CLEAN, assessed, calibrated, judged, wave_close
 
 MODEL = "lstm_BTC-USD"
 MONDAY = datetime(2025, 11, 10, 5, 0, tzinfo=UTC)
@@ -64,13 +64,13 @@ class Bench:
         (folder / f"{artifact}.pt").write_bytes(artifact.encode() * 100)
         (folder / f"{artifact}.json").write_text(json.dumps({"artifact": artifact}))
         return Candidate(
-            MODEL, "BTC-USD", artifact * 8, folder / f"{artifact}.pt", folder / f"{artifact}.json", test,
+            MODEL, {"BTC-USD": test}, artifact * 8, folder / f"{artifact}.pt", folder / f"{artifact}.json",
             key or f"key of {artifact}",
         )  # fmt: skip
 
     def evaluate(self, artifact, what="good", **more):
         self.clock.advance(60)
-        return self.registry.record(self.candidate(artifact, **more), self.assessments[what].report)
+        return self.registry.record(self.candidate(artifact, **more), assessed(self.assessments[what]))
 
     def promote(self, version=None, why=""):
         self.clock.advance(60)
@@ -331,7 +331,7 @@ def test_a_damaged_copy_is_never_made_good_by_other_bytes(bench):
     candidate = bench.candidate("aaaaaaaa")
     candidate.artifact.write_bytes(b"the same values saved otherwise")
     with pytest.raises(RegistryError, match="is damaged and"):
-        bench.registry.record(candidate, bench.assessments["good"].report)
+        bench.registry.record(candidate, assessed(bench.assessments["good"]))
 
 
 def test_a_lost_certificate_is_written_again(bench):
@@ -415,11 +415,10 @@ def test_who_why_and_when_are_kept(bench):
 
 def test_two_models_do_not_mix(bench):
     bench.evaluate("aaaaaaaa")
-    other = replace(bench.candidate("bbbbbbbb"), model="lstm_ETH-USD", symbol="ETH-USD")
-    eth = replace(
-        bench.assessments["good"], subject=replace(bench.assessments["good"].subject, model="lstm_ETH-USD")
-    )
-    report = bench.registry.record(other, eth.report)
+    other = replace(bench.candidate("bbbbbbbb"), model="lstm_ETH-USD", tests={"ETH-USD": "t" * 64})
+    good = bench.assessments["good"]
+    eth = replace(good, subject=replace(good.subject, model="lstm_ETH-USD", symbol="ETH-USD"))
+    report = bench.registry.record(other, assessed(eth))
     assert (report.version, report.attempt) == ("v1.0.0", 1)
     bench.promote()
     assert set(read_ledger(bench.paths.ledger).live()) == {MODEL}

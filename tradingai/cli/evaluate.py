@@ -44,10 +44,10 @@ def evaluate(
     decides and nothing is promoted. Finished folds are kept.
     """
     from tradingai.cli.folds import chosen_method, evaluate_folds
-    from tradingai.cli.report import show_report
+    from tradingai.cli.report import show_model
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import Evaluate
-    from tradingai.engine.core.report import EvaluationReport
+    from tradingai.engine.core.model_report import ModelReport
 
     name = parse_model(model)
     folds = chosen_method(walk_forward, k_fold)
@@ -69,11 +69,11 @@ def evaluate(
         return document
 
     document = work(writing(ctx), body)
-    report = EvaluationReport.from_json(document)
+    report = ModelReport.from_json(document)
     if as_json:
         write_json(document)
     else:
-        show_report(report)
+        show_model(report)
         if report.promotable:
             write_line(f"Next: `tradingai models promote {report.model} --version {report.version}`")
     return 0 if report.passed else GateRefusedError.exit_status

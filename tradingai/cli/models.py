@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradingai.cli.progress import ProgressView
     from tradingai.engine.core.clock import Clock
     from tradingai.engine.core.ledger import LedgerEntry
-    from tradingai.engine.core.report import EvaluationReport
+    from tradingai.engine.core.model_report import ModelReport
     from tradingai.engine.registry.registry import Registry
     from tradingai.engine.registry.verify import Recompute, Verified
 
@@ -59,7 +59,7 @@ def show(
     as_json: JsonFlag = False,
 ) -> int:
     """One version's certificate: metrics, tiers, gates."""
-    from tradingai.cli.report import show_report
+    from tradingai.cli.report import show_model
 
     name = parse_model(model)
     source = registry(ctx)
@@ -70,7 +70,7 @@ def show(
         promoted = live is not None and live.version == report.version
         write_json({**report.as_json(), "promoted": promoted})
     else:
-        show_report(report)
+        show_model(report)
         write_line(f"Live: {live.version if live else 'none'}")
     return 0
 
@@ -191,7 +191,7 @@ def recomputing_shown(source: Registry, view: ProgressView, clock: Clock) -> Rec
     from tradingai.cli.reporting import ViewReporter
     from tradingai.engine.registry.verify import recomputing
 
-    def recompute(report: EvaluationReport, entry: LedgerEntry) -> list[str]:
+    def recompute(report: ModelReport, entry: LedgerEntry) -> list[str]:
         with ViewReporter(view, f"recompute {entry.model} {entry.version}") as reporter:
             return recomputing(source.paths, reporter, clock)(report, entry)
 

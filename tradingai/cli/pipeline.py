@@ -12,6 +12,8 @@ from tradingai.engine.core.errors import GateRefusedError
 from tradingai.engine.core.symbols import parse_market
 
 if TYPE_CHECKING:
+    from tradingai.engine.core.model_report import ModelReport
+    from tradingai.engine.core.report import EvaluationReport
     from tradingai.engine.pipeline.plan import PipelineResult
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -85,7 +87,8 @@ def show_result(result: PipelineResult) -> None:
     write_line()
     show_verdicts(result)
     write_line()
-    learnable = ", ".join(f"{item.report.symbol} {oracle_share(item.report)}" for item in result.models)
+    coins = {coin.symbol: oracle_share(coin) for item in result.models for coin in item.report.coins}
+    learnable = ", ".join(f"{symbol} {share}" for symbol, share in coins.items())
     write_line(f"What there was to learn (oracle on the same bars): {learnable}")
     write_line()
     show_replay(result.replay)
@@ -97,17 +100,17 @@ def show_models(result: PipelineResult) -> None:
     """Accuracy, interval, baselines and tier MAE of every model."""
     from tradingai.cli.report import interval
 
-    names = [item.name for item in result.models[0].report.baselines]
+    names = [item.name for item in result.models[0].report.coins[0].baselines]
     titles = [name.replace("_", " ") for name in names]
     headers = ("model", "version", "accuracy", "95 % interval", *titles, "tier MAE", "state")
     rows = []
     for outcome in result.models:
-        report = outcome.report
-        baselines = [percent(item.accuracy) for item in report.baselines]
-        rows.append(
-            (report.model, report.version, percent(report.accuracy), interval(report.accuracy_ci, percent),
-             *baselines, percent(report.tier_mae), outcome.detail)
-        )  # fmt: skip
+        for report in outcome.report.coins:
+            baselines = [percent(item.accuracy) for item in report.baselines]
+            rows.append(
+                (_title(outcome.report, report), report.version, percent(report.accuracy),
+                 interval(report.accuracy_ci, percent), *baselines, percent(report.tier_mae), outcome.detail)
+            )  # fmt: skip
     write_line(table(headers, rows, right=("accuracy", "tier MAE", *headers[4:-2])))
 
 
@@ -115,17 +118,22 @@ def show_verdicts(result: PipelineResult) -> None:
     """Every gate of every model: the verdict and the value, and below what a refusal would take to pass."""
     from tradingai.cli.report import gate_cell, gate_condition, show_gates
 
-    reports = [outcome.report for outcome in result.models]
+    reports = [(outcome.report, coin) for outcome in result.models for coin in outcome.report.coins]
     rows = [
         (gates[0].id, gate_condition(gates), *(gate_cell(gate) for gate in gates))
-        for gates in zip(*(report.gates for report in reports), strict=True)
+        for gates in zip(*(coin.gates for _, coin in reports), strict=True)
     ]
-    write_line(table(("gate", "passes when", *(report.model for report in reports)), rows))
-    for report in reports:
-        if not report.passed:
+    write_line(table(("gate", "passes when", *(_title(model, coin) for model, coin in reports)), rows))
+    for model, coin in reports:
+        if not coin.passed:
             write_line()
-            write_line(f"{report.model} {report.version} was refused:")
-            show_gates([gate for gate in report.gates if not gate.passed])
+            write_line(f"{_title(model, coin)} {coin.version} was refused:")
+            show_gates([gate for gate in coin.gates if not gate.passed])
+
+
+def _title(model: ModelReport, coin: EvaluationReport) -> str:
+    """``lstm_BTC-USD``, ``transformer BTC-USD``."""
+    return coin.model if len(model.coins) == 1 else f"{coin.model} {coin.symbol}"
 
 
 def closing_line(result: PipelineResult) -> str:

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tradingai.cli.output import count, moment, percent, table, write_line
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.report import EvaluationReport, GateResult, Interval
 
 
+def show_model(report: ModelReport) -> None:
+    """Everything an operator judges one version by: coin by coin, then the verdict over all."""
+    for number, coin in enumerate(report.coins):
+        if number:
+            write_line()
+        show_report(coin)
+    for model, version, sha256 in report.components:
+        write_line(f"Made of {model} {version} ({sha256[:8]})")
+    if len(report.coins) > 1:
+        write_line()
+        verdict = "PASSED on every coin" if report.passed else f"REFUSED by {report.refused}"
+        write_line(f"{report.model} {report.version}: {verdict}")
+
+
 def show_report(report: EvaluationReport) -> None:
-    """Everything an operator judges one model by."""
+    """Everything an operator judges one coin of a model by."""
     origin = f"synthetic market {report.market}" if report.synthetic else "real candles"
     write_line(f"{report.model} {report.version} on {report.symbol}, {origin}")
     write_line(

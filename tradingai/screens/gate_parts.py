@@ -246,11 +246,8 @@ def split_text(inputs: Mapping[str, Any]) -> str:
     return f"{shares}, purge {split['purged_size']}"
 
 
-def certificate_lines(item: EvaluationView, width: int) -> list[Line]:
+def certificate_lines(item: EvaluationView, report: EvaluationReport, width: int) -> list[Line]:
     """What was evaluated on what, and whether a certificate was issued."""
-    report = item.report
-    if report is None:
-        return []
     inputs = report.inputs
     lines = [
         rule(

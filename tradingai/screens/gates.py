@@ -38,8 +38,9 @@ def chosen(snapshot: ConsoleSnapshot, wanted: str) -> EvaluationView | None:
     the first.
     """
     by_model = {item.model: item for item in snapshot.evaluations}
-    if wanted in by_model:
-        return by_model[wanted]
+    model = wanted.partition(" ")[0]
+    if model in by_model:
+        return by_model[model]
     running = snapshot.active_job("evaluate")
     if running is not None and running.target in by_model:
         return by_model[running.target]
@@ -48,7 +49,27 @@ def chosen(snapshot: ConsoleSnapshot, wanted: str) -> EvaluationView | None:
     return next(iter(refused or reported or snapshot.evaluations), None)
 
 
-def sentence(item: EvaluationView | None, job: JobView | None, last: JobView | None) -> Line:
+def subjects(item: EvaluationView) -> tuple[str, ...]:
+    """What there is to look at: the model, or each of its coins (``transformer BTC-USD``)."""
+    if item.report is None or len(item.report.coins) == 1:
+        return (item.model,)
+    return tuple(f"{item.model} {symbol}" for symbol in item.report.symbols)
+
+
+def coin_report(item: EvaluationView, wanted: str) -> EvaluationReport | None:
+    """The report of the coin that is looked at: the chosen one, else one that is refused, else the first."""
+    if item.report is None:
+        return None
+    _, _, symbol = wanted.partition(" ")
+    if symbol in item.report.symbols:
+        return item.report.coin(symbol)
+    refused = (report for report in item.report.coins if not report.passed)
+    return next(refused, item.report.coins[0])
+
+
+def sentence(
+    item: EvaluationView | None, report: EvaluationReport | None, job: JobView | None, last: JobView | None
+) -> Line:
     """May it go live?"""
     if item is None:
         return headline("There is no model yet that could be evaluated.")
@@ -63,20 +84,23 @@ def sentence(item: EvaluationView | None, job: JobView | None, last: JobView | N
         return headline(f"{opening(last.title)}: {last.message}", alarm=True)
     if item.problem is not None:
         return headline(f"{opening(item.problem.message)}.", alarm=True)
-    if item.report is None:
+    if report is None:
         return headline(f"{item.model} has not been evaluated.")
-    return _verdict(item, item.report)
+    return _verdict(item, report)
 
 
 def _verdict(item: EvaluationView, report: EvaluationReport) -> Line:
     passed = sum(1 for gate in report.gates if gate.passed)
-    name = f"{item.model} {item.version or report.version}"
+    several = item.report is not None and len(item.report.coins) > 1
+    name = f"{item.model} {item.version or report.version}{f' on {report.symbol}' if several else ''}"
     if report.exploratory:
         return headline(
             f"EXPLORATORY: {name} passes {passed} of {len(report.gates)} looser gates.", alarm=True
         )
     if report.passed:
         live = "and is live" if item.version == item.live_version else "and may be promoted"
+        if item.report is not None and not item.report.passed:
+            live = "and is refused on another coin"
         return headline(f"{name} passes all {len(report.gates)} gates {live}.")
     return headline(f"{name} is refused: {passed} of {len(report.gates)} gates pass.")
 
@@ -91,6 +115,7 @@ def first(lines: list[Line], most: int) -> list[Line]:
 def models_line(snapshot: ConsoleSnapshot, model: str, extent: Extent) -> Line:
     """All models with their verdicts; the selected one underlined."""
     spans: list[Span] = []
+    looked_at, _, coin = model.partition(" ")
     for item in snapshot.evaluations:
         if spans:
             spans.append(pad(3 if extent.narrow else 4))
@@ -106,8 +131,12 @@ def models_line(snapshot: ConsoleSnapshot, model: str, extent: Extent) -> Line:
         target = ("action", f"model:{item.model}")
         spans += [
             mark._replace(target=target),
-            Span(name, "strong+bu" if item.model == model else "muted", target),
+            Span(name, "strong+bu" if item.model == looked_at else "muted", target),
         ]
+        if coin and item.model == looked_at:
+            spans.append(
+                Span(f" {coin.removesuffix('-USD') if extent.narrow else coin}", "strong+bu", target)
+            )
     return Line(tuple(spans))
 
 
@@ -119,7 +148,7 @@ class GatesPage:
         self.selection = selection
         self.extent = extent
         self.item = chosen(snapshot, selection.model)
-        self.report: EvaluationReport | None = self.item.report if self.item else None
+        self.report = coin_report(self.item, selection.model) if self.item else None
         model = self.item.model if self.item else ""
         self.job = snapshot.active_job("evaluate", model)
         self.last = snapshot.last_job("evaluate", model)
@@ -142,20 +171,20 @@ class GatesPage:
                 ),
             )
         else:
-            page.add(models_line(self.snapshot, self.item.model, extent))
+            page.add(models_line(self.snapshot, self._subject(), extent))
             page.gap()
             slots = self._body(self.item)
         slots.insert(0, Slot("main", 0, 0, width, len(page.lines), tuple(page.lines)))
         return View(
-            headline=sentence(self.item, self.job, self.last),
+            headline=sentence(self.item, self.report, self.job, self.last),
             context=line(Span(context(self.snapshot, extent), "muted")),
             slots=tuple(slots),
             side=self._side() if extent.wide else (),
             tables=tuple(page.tables),
             drawn=page.drawn,
             keys=self._keys(),
-            items=tuple(item.model for item in self.snapshot.evaluations),
-            item=self.item.model if self.item else "",
+            items=tuple(name for item in self.snapshot.evaluations for name in subjects(item)),
+            item=self._subject(),
         )
 
     def _body(self, item: EvaluationView) -> list[Slot]:
@@ -183,6 +212,12 @@ class GatesPage:
         if gate is not None and self.job is None:
             self._why(gate)
         return self._charts(self.report)
+
+    def _subject(self) -> str:
+        if self.item is None:
+            return ""
+        several = self.item.report is not None and len(self.item.report.coins) > 1
+        return f"{self.item.model} {self.report.symbol}" if several and self.report else self.item.model
 
     def _gates(self) -> tuple[GateResult, ...]:
         return self.report.gates if self.report is not None and self.job is None else ()
@@ -296,7 +331,7 @@ class GatesPage:
         width = self.extent.side_width
         gate = report.thresholds.get("min_accuracy", 0.68)
         return stack(
-            gate_parts.certificate_lines(item, width),
+            gate_parts.certificate_lines(item, report, width),
             gate_parts.leakage_lines(report, width),
             gate_parts.score_lines(report, width),
             gate_parts.month_lines(report.months, width),
@@ -323,7 +358,7 @@ class GatesPage:
             keys.append(Key("enter", "evidence", "all that the gate looked at", "open"))
         if item.rollback_to is not None:
             keys.append(Key("b", "roll back", "make the version before live again", "rollback"))
-        if len(self.snapshot.evaluations) > 1:
+        if sum(len(subjects(item)) for item in self.snapshot.evaluations) > 1:
             keys.append(Key("brackets", "model", "previous, next model", "next_item"))
         return tuple(keys)
 

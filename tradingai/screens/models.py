@@ -259,7 +259,7 @@ class ModelsPage:
                 *entry_lines(self.snapshot, entry, width, indent=2),
                 line(pad(2), Span("The full report of an older version is in its version folder.", "muted")),
             ]
-        lines = gate_parts.certificate_lines(item, min(width, 60))
+        lines = gate_parts.certificate_lines(item, item.report.coins[0], min(width, 60))
         for gate in item.report.gates:
             mark = Span("✓ ", "blue") if gate.passed else Span("✗ ", "orange")
             lines.append(line(mark, *fit(Span(gate.id), 14), Span(gate.detail[: width - 18], "muted")))
@@ -271,7 +271,9 @@ class ModelsPage:
             return []
         groups = [entry_lines(self.snapshot, entry, width, indent=0)]
         if item is not None and item.report is not None and item.version == entry.version:
-            groups += [gate_parts.certificate_lines(item, width), gate_parts.score_lines(item.report, width)]
+            coins = item.report.coins
+            groups.append(gate_parts.certificate_lines(item, coins[0], width))
+            groups += [gate_parts.score_lines(coin, width) for coin in coins]
         ledger = self.snapshot.ledger
         verified = f"{ledger.verified_at:%Y-%m-%d %H:%MZ}" if ledger.verified_at else "not in this session"
         state = Span("✗ refused", "orange") if ledger.problem else Span("✓ intact", "blue")

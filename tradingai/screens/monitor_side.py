@@ -221,8 +221,9 @@ def backtest_shares(snapshot: ConsoleSnapshot) -> Mapping[str, float]:
         if item.report is None or item.live_version is None or item.version != item.live_version:
             continue
         total += item.report.n
-        for tier in item.report.tiers:
-            counts[tier.name] = counts.get(tier.name, 0) + tier.n
+        for coin in item.report.coins:
+            for tier in coin.tiers:
+                counts[tier.name] = counts.get(tier.name, 0) + tier.n
     return {name: number / total for name, number in counts.items()} if total else {}
 
 

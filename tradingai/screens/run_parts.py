@@ -184,7 +184,7 @@ def side_lines(
     report = evaluation.report if evaluation else None
     if report is not None and report.oracle is not None:
         oracle = report.oracle.accuracy
-        lines = [rule("What there is to learn", report.market or "", width)]
+        lines = [rule("What there is to learn", report.coins[0].market or "", width)]
         lines.append(pair("oracle, test range", numbers.percent(oracle), width))
         lines.append(pair("this run, validation", Span(numbers.percent(best), "strong+b"), width))
         if best is not None and oracle > 0.5:
@@ -192,7 +192,9 @@ def side_lines(
             lines.append(pair("share of the edge learned", numbers.percent(share, 0), width))
             lines.append(Line(progress(share, width)))
         lines += [
-            pair(f"naive {item.name}", numbers.percent(item.accuracy), width) for item in report.baselines
+            pair(f"naive {item.name}", numbers.percent(item.accuracy), width)
+            for item in report.coins[0].baselines
+            if len(report.coins) == 1
         ]
         groups.append(lines)
     if run is not None and run.facts:

@@ -11,7 +11,7 @@ corruption, not a hostile owner.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,14 +33,13 @@ class Candidate:
     """An artifact that was evaluated and waits for its attempt number and version."""
 
     model: str
-    symbol: str
+    tests: Mapping[str, str]
+    """Coin to the hash of its test range's candles: what attempts are counted on."""
     artifact_sha256: str
     """Hash of the artifact's values."""
     artifact: Path
     sidecar: Path
     """The JSON beside the artifact."""
-    test_sha256: str
-    """Hash of the test range's candles: what attempts are counted on."""
     key: str
     """Hash of everything the evaluation depends on: the same key means the same evaluation."""
 
@@ -49,9 +48,12 @@ class Candidate:
 class LedgerEntry:
     """One thing that happened to one version of one model.
 
-    ``details`` of ``evaluated``: symbol, market, synthetic, data, feature and test-data hashes, split,
-    metrics, gates (id to passed), passed, exploratory, thresholds, attempt, alpha, key, certificate_sha256,
-    certificate_file, files (name to SHA-256 of its bytes). Of ``promoted`` and ``rolled_back``: previous
+    ``details`` of ``evaluated``: market, synthetic, split, metrics, gates (id to passed), passed,
+    exploratory, thresholds, attempt, alpha, key, certificate_sha256, certificate_file, files (name to SHA-256
+    of its bytes); of a model of one coin also symbol and the data, feature and test-data hashes, of another
+    those and the coin's own metrics, gates, passed, attempt and alpha below ``coins``; of an ensemble
+    ``components`` ([model, version, artifact hash]). Read what belongs to a coin through :attr:`coins`. Of
+    ``promoted`` and ``rolled_back``: previous
     (the version that was live before, or None), certificate_sha256.
     """
 
@@ -65,6 +67,12 @@ class LedgerEntry:
     version: str
     artifact_sha256: str
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def coins(self) -> dict[str, dict[str, Any]]:
+        """Of ``evaluated``: coin to its part of the details."""
+        coins: dict[str, dict[str, Any]] = self.details.get("coins") or {self.details["symbol"]: self.details}
+        return coins
 
     @property
     def hash(self) -> str:
@@ -166,8 +174,8 @@ class Ledger:
             entry.artifact_sha256
             for entry in self.entries
             if entry.kind == "evaluated"
-            and entry.details["symbol"] == symbol
-            and entry.details["test_sha256"] == test_sha256
+            and symbol in entry.coins
+            and entry.coins[symbol]["test_sha256"] == test_sha256
         )
         return {artifact: number for number, artifact in enumerate(artifacts, start=1)}
 

@@ -248,7 +248,7 @@ class EvaluationReport:
                 "leakage": [_check_json(item) for item in self.leakage],
                 "attempt": self.attempt,
                 "alpha": self.alpha,
-                "gates": [_as_dict(item) for item in self.gates],
+                "gates": [gate_json(item) for item in self.gates],
                 "passed": self.passed,
                 "backtest": None if self.backtest is None else self.backtest.as_json(),
                 "backtest_reason": self.backtest_reason,
@@ -292,6 +292,11 @@ _PLAIN_FIELDS: Final = (
     "model", "version", "symbol", "market", "synthetic", "exploratory", "days", "n", "accuracy", "log_loss",
     "brier", "ece", "tier_mae", "attempt", "alpha", "inputs", "thresholds", "backtest_reason",
 )  # fmt: skip
+
+
+def gate_json(gate: GateResult) -> dict[str, Any]:
+    """A gate in the document of ``evaluate --json``."""
+    return _as_dict(gate)
 
 
 def certificate_body(document: dict[str, Any]) -> dict[str, Any]:

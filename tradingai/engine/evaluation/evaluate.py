@@ -8,7 +8,7 @@ from the artifact's and the test data's hashes, so the same evaluation gives the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,26 +19,29 @@ import numpy.typing as npt
 from tradingai.engine.core.candles import Candles
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import ArtifactError, MissingError
-from tradingai.engine.core.events import EvaluationFinished, GateDecided, JobSkipped
+from tradingai.engine.core.events import EvaluationFinished, Event, GateDecided, JobSkipped
 from tradingai.engine.core.files import write_json
 from tradingai.engine.core.jsonio import digest
 from tradingai.engine.core.ledger import Candidate
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import REPORT_SCHEMA, EvaluationReport
+from tradingai.engine.core.report import REPORT_SCHEMA
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.symbols import HORIZON_MINUTES, MINUTE_US
 from tradingai.engine.datasets.dataset import Dataset, load_dataset
+from tradingai.engine.datasets.together import check_together
 from tradingai.engine.evaluation.assess import Assessment, JudgedBars, Subject, assess
 from tradingai.engine.evaluation.backtest import BacktestPlan, TradedRange, backtest
 from tradingai.engine.evaluation.baselines import majority_up
-from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, Examined, run_battery
+from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, run_battery
 from tradingai.engine.evaluation.leakage.causality import Market
+from tradingai.engine.evaluation.leakage.examined import Examined
 from tradingai.engine.evaluation.leakage.pipeline import Pipeline
 from tradingai.engine.features.registry import ATR_RATIO, feature_set
 from tradingai.engine.gates import LEAKAGE_CHECKS, Thresholds
-from tradingai.engine.models.artifact import ModelArtifact, best_path, check_features, load_artifact
+from tradingai.engine.models.artifact import ModelArtifact, again, best_path, check_features, load_artifact
 from tradingai.engine.models.device import choose_compute, reproducible
-from tradingai.engine.models.predict import predict_rows
+from tradingai.engine.models.voice import NetworkVoice, Voice
 from tradingai.engine.providers.quality import Rule
 from tradingai.engine.store.candle_files import read_candles, read_flags
 from tradingai.engine.store.oracle_files import read_oracle
@@ -49,14 +52,14 @@ Floats = npt.NDArray[np.float64]
 class EvaluationLedger(Protocol):
     """What an evaluation needs of the registry."""
 
-    def recall(self, candidate: Candidate) -> EvaluationReport | None:
+    def recall(self, candidate: Candidate) -> ModelReport | None:
         """The report of exactly this evaluation when it is recorded and intact."""
         ...
 
     def record(
-        self, candidate: Candidate, build: Callable[[int, str], EvaluationReport], *, why: str = ""
-    ) -> EvaluationReport:
-        """Give the candidate its attempt and version, and record the report ``build`` makes of them."""
+        self, candidate: Candidate, build: Callable[[Mapping[str, int], str], ModelReport], *, why: str = ""
+    ) -> ModelReport:
+        """Give the candidate its attempt by coin and its version; record what ``build`` makes of them."""
         ...
 
 
@@ -64,7 +67,7 @@ class EvaluationLedger(Protocol):
 class Evaluated:
     """A report, and whether anything had to be done for it."""
 
-    report: EvaluationReport
+    report: ModelReport
     skipped: bool
     reason: str = ""
 
@@ -99,26 +102,30 @@ def evaluate_model(
         reason = f"{done.model} {done.version} stands: evaluated on the same data with the same thresholds"
         reporter.emit(JobSkipped(job_id="", kind="evaluate", target=done.model, reason=reason))
         return Evaluated(done, skipped=True, reason=reason)
-    assessment = _assess(paths, loaded, thresholds, plan, reporter, clock)
-    seconds = clock.monotonic() - started
-    assessment = replace(assessment, evaluated_at=clock.now(), seconds=seconds)
-    report = ledger.record(candidate, assessment.report, why=why)
+    assessments = _assess(paths, loaded, thresholds, plan, reporter, clock)
+    seconds, now = clock.monotonic() - started, clock.now()
+    assessments = [replace(one, evaluated_at=now, seconds=seconds) for one in assessments]
+    report = ledger.record(
+        candidate, lambda attempts, version: _report(loaded, assessments, attempts, version), why=why
+    )
     _write_report(paths, report)
     _announce(report, reporter)
     return Evaluated(report, skipped=False)
 
 
 def recompute_certificate(
-    paths: HomePaths, report: EvaluationReport, artifact: Path, reporter: Reporter, *, clock: Clock
+    paths: HomePaths, report: ModelReport, artifact: Path, reporter: Reporter, *, clock: Clock
 ) -> list[str]:
     """Evaluate an artifact again and say where the result differs from ``report``; empty when nowhere.
 
     Raises MissingError or ArtifactError when the data it was evaluated on are not stored any more.
     """
-    loaded = _load(paths, artifact, expect_sha256=report.inputs["artifact_sha256"])
-    plan = BacktestPlan.from_json(report.inputs["backtest"])
-    assessment = _assess(paths, loaded, Thresholds(**report.thresholds), plan, reporter, clock)
-    return differences(report, assessment.report(report.attempt, report.version))
+    inputs = report.coins[0].inputs
+    loaded = _load(paths, artifact, expect_sha256=inputs["artifact_sha256"])
+    plan = BacktestPlan.from_json(inputs["backtest"])
+    assessments = _assess(paths, loaded, Thresholds(**report.thresholds), plan, reporter, clock)
+    attempts = {coin.symbol: coin.attempt for coin in report.coins}
+    return differences(report, _report(loaded, assessments, attempts, report.version))
 
 
 def artifact_path(paths: HomePaths, target: str) -> Path:
@@ -128,9 +135,10 @@ def artifact_path(paths: HomePaths, target: str) -> Path:
     return best_path(paths, target)
 
 
-def report_path(paths: HomePaths, report: EvaluationReport) -> Path:
+def report_path(paths: HomePaths, report: ModelReport) -> Path:
     """``reports/evaluations/<model>/<artifact8>-<data8>.json``."""
-    name = f"{report.inputs['artifact_sha256'][:8]}-{report.inputs['test_sha256'][:8]}.json"
+    inputs = report.coins[0].inputs
+    name = f"{inputs['artifact_sha256'][:8]}-{inputs['test_sha256'][:8]}.json"
     return paths.evaluations / report.model / name
 
 
@@ -139,17 +147,53 @@ _WORDING: Final = frozenset(
 )
 
 
-def differences(before: EvaluationReport, after: EvaluationReport) -> list[str]:
+def differences(before: ModelReport, after: ModelReport) -> list[str]:
     """Where two reports differ in a number or a verdict, by path; wording and times do not count."""
     return list(_differing("", before.as_json(), after.as_json()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Loaded:
-    """A model beside the data it is judged on."""
+    """A model beside the data it is judged on, its coins in the order of its artifact."""
 
     path: Path
-    artifact: ModelArtifact
+    voice: Voice
+    coins: tuple[_Coin, ...]
+
+    @property
+    def artifact(self) -> ModelArtifact:
+        """What was trained."""
+        return self.voice.artifact
+
+    @property
+    def data(self) -> tuple[Dataset, ...]:
+        """Every coin's."""
+        return tuple(coin.data for coin in self.coins)
+
+    def candidate(self, thresholds: Thresholds, plan: BacktestPlan) -> Candidate:
+        """What the ledger has to know before it can count the attempt."""
+        key = {
+            "artifact": self.artifact.sha256,
+            "inputs": {data.symbol: data.inputs_sha256 for data in self.data},
+            "peers": {data.symbol: data.features.peers for data in self.data},
+            "thresholds": thresholds.as_json(),
+            "backtest": plan.as_json(),
+            "definitions": [REPORT_SCHEMA, BATTERY_VERSION],
+        }
+        return Candidate(
+            model=self.artifact.model,
+            tests={coin.data.symbol: coin.test_sha256 for coin in self.coins},
+            artifact_sha256=self.artifact.sha256,
+            artifact=self.path,
+            sidecar=self.path.with_suffix(".json"),
+            key=digest(key),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Coin:
+    """One coin's data with its stored candles."""
+
     data: Dataset
     own: Candles
 
@@ -162,30 +206,16 @@ class _Loaded:
             hasher.update(np.ascontiguousarray(column).data)
         return hasher.hexdigest()
 
-    def candidate(self, thresholds: Thresholds, plan: BacktestPlan) -> Candidate:
-        """What the ledger has to know before it can count the attempt."""
-        key = {
-            "artifact": self.artifact.sha256,
-            "inputs": self.data.inputs_sha256,
-            "peers": self.data.features.peers,
-            "thresholds": thresholds.as_json(),
-            "backtest": plan.as_json(),
-            "definitions": [REPORT_SCHEMA, BATTERY_VERSION],
-        }
-        return Candidate(
-            model=self.artifact.model,
-            symbol=self.data.symbol,
-            artifact_sha256=self.artifact.sha256,
-            artifact=self.path,
-            sidecar=self.path.with_suffix(".json"),
-            test_sha256=self.test_sha256,
-            key=digest(key),
-        )
-
 
 def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Loaded:
     artifact = load_artifact(path, expect_sha256)
-    (symbol,) = artifact.symbols
+    coins = tuple(_coin(paths, artifact, symbol) for symbol in artifact.symbols)
+    check_together([coin.data for coin in coins])
+    return _Loaded(path, NetworkVoice(artifact), coins)
+
+
+def _coin(paths: HomePaths, artifact: ModelArtifact, symbol: str) -> _Coin:
+    """The coin's stored data, which must be what the model was trained beside."""
     data = load_dataset(paths, symbol)
     check_features(artifact, data.features)
     trained_on = artifact.record["coins"][symbol]["inputs"]["inputs_sha256"]
@@ -193,9 +223,9 @@ def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Lo
         raise ArtifactError(
             f"{artifact.model} was trained on other data of {symbol} ({trained_on[:8]}) than is "
             f"stored now ({data.inputs_sha256[:8]}): its test range would not be the one it was kept from",
-            remedy=f"Train it again: `tradingai train lstm --coin {symbol}`.",
+            remedy=again(artifact.model),
         )
-    return _Loaded(path, artifact, data, read_candles(paths, symbol, verify=False))
+    return _Coin(data, read_candles(paths, symbol, verify=False))
 
 
 def _assess(
@@ -205,26 +235,74 @@ def _assess(
     plan: BacktestPlan,
     reporter: Reporter,
     clock: Clock,
-) -> Assessment:
-    """Everything but the attempt: probabilities on the test range, backtest, battery, scores."""
-    artifact, data = loaded.artifact, loaded.data
-    test_sha256 = loaded.test_sha256
-    rng = np.random.default_rng(int(digest([artifact.sha256, test_sha256, BATTERY_VERSION])[:16], 16))
+) -> list[Assessment]:
+    """Everything but the attempts, coin by coin."""
+    artifact, found = loaded.artifact, []
     with reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
-        reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
-        examined = _examined(paths, loaded)
-        reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "backtest"}))
-        traded = backtest(plan, traded_range(loaded.data, loaded.own, examined), reporter)
-        leakage = run_battery(examined, rng, reporter, clock)
+        for number, coin in enumerate(loaded.coins):
+            telling = _Coinwise(reporter, number, len(loaded.coins), coin.data.symbol)
+            found.append(_assess_coin(paths, loaded, coin, thresholds, plan, telling, clock))
+    return found
+
+
+def _assess_coin(
+    paths: HomePaths,
+    loaded: _Loaded,
+    coin: _Coin,
+    thresholds: Thresholds,
+    plan: BacktestPlan,
+    reporter: Reporter,
+    clock: Clock,
+) -> Assessment:
+    """Probabilities on the coin's test range, backtest, battery, scores."""
+    artifact, data = loaded.artifact, coin.data
+    test_sha256 = coin.test_sha256
+    rng = np.random.default_rng(int(digest([artifact.sha256, test_sha256, BATTERY_VERSION])[:16], 16))
+    reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
+    examined = _examined(paths, loaded, coin)
+    reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "backtest"}))
+    traded = backtest(plan, traded_range(data, coin.own, examined), reporter)
+    leakage = run_battery(examined, rng, reporter, clock)
     subject = Subject(
         model=artifact.model,
         symbol=data.symbol,
         market=data.features.market,
         synthetic=data.features.synthetic,
-        inputs={**_inputs(loaded, test_sha256, examined.probability), "backtest": plan.as_json()},
+        inputs={**_inputs(loaded, coin, test_sha256, examined.probability), "backtest": plan.as_json()},
     )
-    bars = _judged(paths, loaded, examined.probability)
+    bars = _judged(paths, coin, examined.probability)
     return replace(assess(subject, bars, thresholds, leakage), backtest=traded)
+
+
+class _Coinwise:
+    """Passes on what is said of one coin, with how far the others are; of a single coin as it is."""
+
+    def __init__(self, reporter: Reporter, number: int, coins: int, symbol: str) -> None:
+        self._reporter, self._number, self._coins, self._symbol = reporter, number, coins, symbol
+
+    def emit(self, event: Event) -> None:
+        """Pass it on."""
+        self._reporter.emit(event)
+
+    def progress(self, progress: Progress) -> None:
+        """Count the checks of all coins together."""
+        if self._coins > 1:
+            detail = {**progress.detail, "coin": self._symbol}
+            done = progress.done + self._number * progress.total
+            progress = replace(progress, done=done, total=self._coins * progress.total, detail=detail)
+        self._reporter.progress(progress)
+
+    def safe_point(self) -> None:
+        """Pass it on."""
+        self._reporter.safe_point()
+
+
+def _report(
+    loaded: _Loaded, assessments: Sequence[Assessment], attempts: Mapping[str, int], version: str
+) -> ModelReport:
+    """The report of one version from what was found of its coins."""
+    del loaded
+    return ModelReport.of(one.report(attempts[one.subject.symbol], version) for one in assessments)
 
 
 def traded_range(data: Dataset, own: Candles, examined: Examined) -> TradedRange:
@@ -244,18 +322,21 @@ def traded_range(data: Dataset, own: Candles, examined: Examined) -> TradedRange
     )
 
 
-def _examined(paths: HomePaths, loaded: _Loaded) -> Examined:
-    """The artifact with its data, and what it says on the test range."""
-    artifact, data = loaded.artifact, loaded.data
-    test = data.split.test
-    logits = predict_rows(artifact, data.values, test.lo, test.hi, data.features.first_valid)[:, 0]
+def _examined(paths: HomePaths, loaded: _Loaded, coin: _Coin) -> Examined:
+    """The model with one coin's data, and what it says on that coin's test range."""
+    data, test = coin.data, coin.data.split.test
+    values = {one.symbol: one.values for one in loaded.data}
+    first = data.features.first_valid
     return Examined(
-        artifact=artifact,
+        voice=loaded.voice,
         data=data,
-        market=_market(paths, loaded),
-        pipeline=Pipeline.of(feature_set(data.symbol, tuple(data.features.peers))),
+        together=loaded.data,
+        market=_market(paths, coin, loaded.artifact.coin(data.symbol).scaler.std),
+        pipelines={
+            one.symbol: Pipeline.of(feature_set(one.symbol, tuple(one.features.peers))) for one in loaded.data
+        },
         rows=test.indices(),
-        probability=artifact.coin(data.symbol).calibrator.probability(logits),
+        probability=loaded.voice.probabilities(values, test.lo, test.hi, first)[data.symbol],
     )
 
 
@@ -265,12 +346,12 @@ def _filled_beside(own: Candles, market: Market, peer: str) -> npt.NDArray[np.bo
     return market.filled[peer][first : first + len(own)]
 
 
-def _judged(paths: HomePaths, loaded: _Loaded, probability: Floats) -> JudgedBars:
-    data, test = loaded.data, loaded.data.split.test
+def _judged(paths: HomePaths, coin: _Coin, probability: Floats) -> JudgedBars:
+    data, test = coin.data, coin.data.split.test
     expected = _oracle(paths, data.symbol) if data.features.synthetic else None
     return JudgedBars(
         rows=test.indices(),
-        ts=loaded.own.ts[test.slice],
+        ts=coin.own.ts[test.slice],
         probability=probability,
         labels=data.labels[test.slice],
         close=data.close,
@@ -287,14 +368,14 @@ def _oracle(paths: HomePaths, symbol: str) -> Floats | None:
         return None
 
 
-def _market(paths: HomePaths, loaded: _Loaded) -> Market:
+def _market(paths: HomePaths, coin: _Coin, scale: Floats) -> Market:
     """Stored candles of the coin and its peers, with the rows that cleaning filled."""
-    symbol = loaded.data.symbol
-    candles = {symbol: loaded.own}
-    for peer in loaded.data.features.peers:
+    symbol = coin.data.symbol
+    candles = {symbol: coin.own}
+    for peer in coin.data.features.peers:
         candles[peer] = read_candles(paths, peer)
     filled = {name: _filled(paths, name, series) for name, series in candles.items()}
-    return Market(symbol, candles, filled, loaded.data.values, loaded.artifact.coin(symbol).scaler.std)
+    return Market(symbol, candles, filled, coin.data.values, scale)
 
 
 def _filled(paths: HomePaths, symbol: str, candles: Candles) -> npt.NDArray[np.bool_]:
@@ -303,8 +384,8 @@ def _filled(paths: HomePaths, symbol: str, candles: Candles) -> npt.NDArray[np.b
     return np.isin(candles.ts, wanted, assume_unique=True)
 
 
-def _inputs(loaded: _Loaded, test_sha256: str, probability: Floats) -> dict[str, Any]:
-    artifact, data = loaded.artifact, loaded.data
+def _inputs(loaded: _Loaded, coin: _Coin, test_sha256: str, probability: Floats) -> dict[str, Any]:
+    artifact, data = loaded.artifact, coin.data
     return {
         "artifact_sha256": artifact.sha256,
         "data_sha256": data.candles.sha256,
@@ -320,26 +401,28 @@ def _inputs(loaded: _Loaded, test_sha256: str, probability: Floats) -> dict[str,
         "market_seed": data.candles.seed,
         "seed": artifact.record["seed"],
         "threads": artifact.record["threads"],
-        "warmup": artifact.warmup.bars,
+        "warmup": loaded.voice.warmup,
         "battery": BATTERY_VERSION,
     }
 
 
-def _write_report(paths: HomePaths, report: EvaluationReport) -> None:
+def _write_report(paths: HomePaths, report: ModelReport) -> None:
     write_json(report_path(paths, report), report.as_json())
 
 
-def _announce(report: EvaluationReport, reporter: Reporter) -> None:
-    for gate in report.gates:
-        reporter.emit(
-            GateDecided(
-                model=report.model,
-                version=report.version,
-                gate=gate.id,
-                passed=gate.passed,
-                detail=gate.detail,
+def _announce(report: ModelReport, reporter: Reporter) -> None:
+    for coin in report.coins:
+        about = f"{coin.symbol}: " if len(report.coins) > 1 else ""
+        for gate in coin.gates:
+            reporter.emit(
+                GateDecided(
+                    model=report.model,
+                    version=report.version,
+                    gate=gate.id,
+                    passed=gate.passed,
+                    detail=f"{about}{gate.detail}",
+                )
             )
-        )
     reporter.emit(
         EvaluationFinished(
             model=report.model,

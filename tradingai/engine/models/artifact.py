@@ -206,20 +206,20 @@ def load_artifact(path: Path, expect_sha256: str | None = None) -> ModelArtifact
     """
     model = path.stem.removesuffix("_best")
     try:
-        payload = read_payload(path, _FORMAT, _again(model))
+        payload = read_payload(path, _FORMAT, again(model))
     except FileNotFoundError:
         raise MissingError(f"there is no model at {path}", remedy=_train(model, "Train it")) from None
     version = payload.get("schema_version")
     if version != SCHEMA_VERSION:
         raise OutdatedArtifactError(
             f"{path} has schema version {version}, this version reads {SCHEMA_VERSION}",
-            remedy=f"{_again(model)} Or use the version of tradingai that made it.",
+            remedy=f"{again(model)} Or use the version of tradingai that made it.",
         )
-    artifact = _parsed(payload, path, _again(model))
+    artifact = _parsed(payload, path, again(model))
     if artifact.sha256 != payload["sha256"]:
         raise ArtifactError(
             f"{path} was changed: its contents hash to {artifact.sha256[:8]}, not {payload['sha256'][:8]}",
-            remedy=_again(artifact.model),
+            remedy=again(artifact.model),
         )
     if expect_sha256 is not None and artifact.sha256 != expect_sha256:
         raise ArtifactError(
@@ -240,7 +240,7 @@ def check_features(artifact: ModelArtifact, features: FeatureManifest) -> None:
     )
     raise ArtifactError(
         f"{artifact.model} was trained on another feature set than {features.symbol} has now: {difference}",
-        remedy=_again(artifact.model),
+        remedy=again(artifact.model),
     )
 
 
@@ -266,7 +266,8 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-def _again(model: str) -> str:
+def again(model: str) -> str:
+    """What to do about an artifact that cannot be used: train the model again."""
     return _train(model, "Train it again", " --fresh")
 
 

@@ -83,7 +83,8 @@ class Predictor:
     def cold_starts(self, values: Matrix, starts: Ints, bars: int) -> Floats:
         """Logits of ``bars`` consecutive rows after each cold start, float64 [k, bars, coins].
 
-        ``starts`` [k], at least one, are rows of ``values`` [rows, F]. Raises DataError as :meth:`stream_all`.
+        ``starts`` [k], at least one, are rows of ``values`` [rows, F]. Raises DataError as
+        :meth:`stream_all`.
         """
         if not 0 <= starts.min() <= starts.max() <= len(values) - bars:
             raise DataError(f"{bars} rows from {starts.min()} … {starts.max()}: there are {len(values)}")

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.jsonio import plain
-from tradingai.engine.core.report import EvaluationReport
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.symbols import Market, lstm_name
 
 LAST_CANDLE: Final = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
@@ -70,7 +70,7 @@ class PipelineRequest:
 class ModelOutcome:
     """What became of one model: its evaluation, and whether it is live now."""
 
-    report: EvaluationReport
+    report: ModelReport
     promotion: Promotion
     detail: str
 

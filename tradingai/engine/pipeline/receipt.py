@@ -18,8 +18,8 @@ from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.files import read_json, write_json
 from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.ledger import read_ledger
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.pipeline.plan import PipelineRequest
@@ -34,7 +34,7 @@ _DECIDING: Final = ("torch", "numpy", "polars", "scipy")
 class Receipt:
     """What a request came to."""
 
-    reports: tuple[EvaluationReport, ...]
+    reports: tuple[ModelReport, ...]
     replay: Mapping[str, Any]
 
 

@@ -25,8 +25,8 @@ from tradingai.engine.core.commands import (
 from tradingai.engine.core.errors import InterruptedRunError
 from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.locks import FileLock
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.jobs.spec import JobResult, OnUpdate
@@ -138,7 +138,7 @@ class Pipeline:
         )
         await self._job(training)
         result = await self._job(Evaluate(**self._engine.issue(), model=model))
-        report = EvaluationReport.from_json(result.result["report"])
+        report = ModelReport.from_json(result.result["report"])
         return await self._promote(report, request.why)
 
     async def _replay(self, request: PipelineRequest) -> Mapping[str, Any]:
@@ -147,7 +147,7 @@ class Pipeline:
         document: Mapping[str, Any] = (await self._job(command)).result["replay"]
         return document
 
-    async def _promote(self, report: EvaluationReport, why: str) -> ModelOutcome:
+    async def _promote(self, report: ModelReport, why: str) -> ModelOutcome:
         """Make a version that passed live, unless it is, or an operator has taken it back."""
         standing = self._standing(report)
         if standing.promotion != "waiting":
@@ -156,12 +156,11 @@ class Pipeline:
         await self._engine.execute(Promote(**self._engine.issue(), model=model, version=version, why=why))
         return ModelOutcome(report, "promoted", f"{version} is live")
 
-    def _standing(self, report: EvaluationReport) -> ModelOutcome:
+    def _standing(self, report: ModelReport) -> ModelOutcome:
         """Where a version stands before anything is done: ``waiting`` when it may be promoted."""
         model, version = report.model, report.version
         if not report.promotable:
-            refused = ", ".join(gate.id for gate in report.gates if not gate.passed)
-            return ModelOutcome(report, "refused", f"refused by {refused}")
+            return ModelOutcome(report, "refused", f"refused by {report.refused}")
         changes = read_ledger(self._paths.ledger).promotions(model)
         newest = changes[-1] if changes else None
         if newest is not None and newest.version == version:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from tradingai.engine.core.report import EvaluationReport
+    from tradingai.engine.core.model_report import ModelReport
 
 JobState = Literal["queued", "running", "done", "skipped", "refused", "failed", "interrupted", "cancelled"]
 EMPTY_MAP: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -66,7 +66,7 @@ class EvaluationView:
     """What is known of one model's gates: its newest report, if any, and what may be done with it."""
 
     model: str
-    report: EvaluationReport | None = None
+    report: ModelReport | None = None
     """The newest evaluation as it stands in its file; the same document that ``evaluate --json`` prints."""
     problem: Problem | None = None
     """Why the report of an evaluation that the ledger names cannot be shown."""

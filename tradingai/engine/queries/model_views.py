@@ -15,8 +15,8 @@ from tradingai.engine.core.files import read_json
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.ledger import Ledger, read_ledger
 from tradingai.engine.core.ledger import LedgerEntry as Entry
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.queries.cached import FileCache
 from tradingai.engine.queries.model_snapshot import (
     CurvePoint,
@@ -71,7 +71,7 @@ class ModelReader:
                     found[path.stem.removesuffix("_best")] = card
         return found
 
-    def report(self, entry: Entry) -> EvaluationReport | Problem:
+    def report(self, entry: Entry) -> ModelReport | Problem:
         """The certificate an ``evaluated`` entry names, when it is what the ledger recorded."""
         path = self._paths.versions / entry.model / entry.version / str(entry.details.get("certificate_file"))
         again = f"v evaluates {entry.model} again."
@@ -97,12 +97,14 @@ class ModelReader:
         artifact = str(card.get("sha256", "")) if card else ""
         attempt = 1
         if newest is not None:
-            symbol, test = str(newest.details["symbol"]), str(newest.details["test_sha256"])
-            attempt = ledger.attempt(symbol, test, artifact or newest.artifact_sha256)
+            attempt = max(
+                ledger.attempt(symbol, str(coin["test_sha256"]), artifact or newest.artifact_sha256)
+                for symbol, coin in newest.coins.items()
+            )
         found = self.report(newest) if newest else None
         return EvaluationView(
             model=model,
-            report=found if isinstance(found, EvaluationReport) else None,
+            report=found if isinstance(found, ModelReport) else None,
             problem=found if isinstance(found, Problem) else None,
             version=newest.version if newest else None,
             live_version=live.version if live else None,
@@ -161,9 +163,9 @@ class ModelReader:
         return document if isinstance(document, dict) else None
 
 
-def _read_report(path: Path) -> tuple[EvaluationReport, str]:
+def _read_report(path: Path) -> tuple[ModelReport, str]:
     """A report and its hash."""
-    report = EvaluationReport.from_json(read_json(path))
+    report = ModelReport.from_json(read_json(path))
     return report, report.sha256
 
 

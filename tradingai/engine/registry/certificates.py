@@ -7,8 +7,9 @@ from typing import Final
 from tradingai.engine.core.errors import ArtifactError
 from tradingai.engine.core.files import read_json, write_json
 from tradingai.engine.core.ledger import LedgerEntry
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import EvaluationReport, GateResult
+from tradingai.engine.core.report import GateResult
 from tradingai.engine.gates import Thresholds, decide
 from tradingai.engine.registry.versions import check_files, version_folder
 
@@ -18,22 +19,22 @@ CORRUPT_REMEDY: Final = (
 )
 
 
-def certificate_name(report: EvaluationReport) -> str:
+def certificate_name(report: ModelReport) -> str:
     """The certificate's file name, which carries its hash: a version may hold several."""
     return f"certificate.{report.sha256[:8]}.json"
 
 
-def store_certificate(paths: HomePaths, report: EvaluationReport) -> None:
+def store_certificate(paths: HomePaths, report: ModelReport) -> None:
     """Write the report into its version's folder; the caller holds the registry's lock."""
     folder = version_folder(paths, report.model, report.version)
     write_json(folder / certificate_name(report), report.as_json())
 
 
-def read_certificate(paths: HomePaths, entry: LedgerEntry) -> EvaluationReport:
+def read_certificate(paths: HomePaths, entry: LedgerEntry) -> ModelReport:
     """The report an ``evaluated`` entry names. Raises ArtifactError when it is not what was recorded."""
     path = version_folder(paths, entry.model, entry.version) / entry.details["certificate_file"]
     try:
-        report = EvaluationReport.from_json(read_json(path))
+        report = ModelReport.from_json(read_json(path))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing", remedy=CORRUPT_REMEDY) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -54,10 +55,11 @@ def check_version(paths: HomePaths, evaluation: LedgerEntry) -> list[str]:
         report = read_certificate(paths, evaluation)
     except ArtifactError as error:
         return [*problems, error.message]
-    thresholds = Thresholds(**report.thresholds)
-    again = _verdict(decide(report, thresholds))
-    if again != _verdict(report.gates) or thresholds.exploratory != report.exploratory:
-        problems.append("the certificate's gates do not follow from its own numbers")
+    for coin in report.coins:
+        thresholds = Thresholds(**coin.thresholds)
+        again = _verdict(decide(coin, thresholds))
+        if again != _verdict(coin.gates) or thresholds.exploratory != coin.exploratory:
+            problems.append("the certificate's gates do not follow from its own numbers")
     if (
         report.passed != evaluation.details["passed"]
         or report.exploratory != evaluation.details["exploratory"]

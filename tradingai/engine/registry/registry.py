@@ -7,7 +7,7 @@ in one rename, then the link. A process killed in between leaves a leftover that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from tradingai.engine.core.errors import GateRefusedError, MissingError, Registr
 from tradingai.engine.core.files import write_atomic
 from tradingai.engine.core.ledger import Candidate, Ledger, LedgerEntry, read_ledger
 from tradingai.engine.core.locks import FileLock
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.registry.certificates import (
@@ -101,7 +102,7 @@ class Registry:
         """For each model the entry whose version was live at ``moment``: "what was live at 03:12?"."""
         return self.ledger().live_at(moment)
 
-    def certificate(self, model: str, version: str | None = None) -> EvaluationReport:
+    def certificate(self, model: str, version: str | None = None) -> ModelReport:
         """The newest report of a version (of the newest version when None).
 
         Raises MissingError when it was never evaluated, ArtifactError when the certificate is not what the
@@ -111,7 +112,7 @@ class Registry:
 
     # -- changing
 
-    def recall(self, candidate: Candidate) -> EvaluationReport | None:
+    def recall(self, candidate: Candidate) -> ModelReport | None:
         """The report of exactly this evaluation when it is recorded and intact.
 
         When the version was evaluated otherwise since then, the entry is repeated, so that what was asked
@@ -125,9 +126,11 @@ class Registry:
             return None
 
     def record(
-        self, candidate: Candidate, build: Callable[[int, str], EvaluationReport], *, why: str = ""
-    ) -> EvaluationReport:
-        """Give a candidate its attempt number and version, and record the report ``build`` makes of them.
+        self, candidate: Candidate, build: Callable[[Mapping[str, int], str], ModelReport], *, why: str = ""
+    ) -> ModelReport:
+        """Give a candidate its attempt numbers and version, and record the report ``build`` makes of them.
+
+        ``build`` gets the attempt by coin.
 
         The same artifact on the same test data keeps its number, the same artifact its version. A report
         equal to the newest one of its version adds nothing to the ledger.
@@ -136,10 +139,13 @@ class Registry:
         with self._locked("evaluate"):
             ledger = self.ledger()
             sweep_versions(self.paths)
-            attempt = ledger.attempt(candidate.symbol, candidate.test_sha256, candidate.artifact_sha256)
+            attempts = {
+                symbol: ledger.attempt(symbol, test_sha256, candidate.artifact_sha256)
+                for symbol, test_sha256 in candidate.tests.items()
+            }
             known = ledger.version_of(candidate.model, candidate.artifact_sha256)
             version = known or ledger.next_version(candidate.model)
-            report = build(attempt, version)
+            report = build(attempts, version)
             files = store_version(
                 self.paths, ledger, candidate.model, version, candidate.artifact, candidate.sidecar
             )
@@ -164,6 +170,7 @@ class Registry:
             ledger = self.ledger()
             evaluation = self._promotable(ledger, model, version)
             self._check(evaluation)
+            _check_components(ledger, evaluation)
             previous = ledger.live().get(model)
             if previous is not None and previous.version == evaluation.version:
                 set_link(self.paths, model, evaluation.version)
@@ -188,6 +195,7 @@ class Registry:
             target = rollback_target(ledger, model, to)
             evaluation = self._evaluation(ledger, model, target)
             self._check(evaluation)
+            _check_components(ledger, evaluation)
             return self._go_live(ledger, evaluation, live, kind="rolled_back", why=why)
 
     def repair(self) -> list[str]:
@@ -209,7 +217,7 @@ class Registry:
         finally:
             lock.release()
 
-    def _recalled(self, ledger: Ledger, entry: LedgerEntry) -> EvaluationReport | None:
+    def _recalled(self, ledger: Ledger, entry: LedgerEntry) -> ModelReport | None:
         if check_version(self.paths, entry):
             return None
         if entry is not ledger.evaluations(entry.model, entry.version)[-1]:
@@ -299,6 +307,31 @@ def _passes(entry: LedgerEntry) -> bool:
     return bool(entry.details["passed"]) and not entry.details["exploratory"]
 
 
+def refused_gates(evaluation: LedgerEntry) -> str:
+    """The gates that refused, in words; of several coins each names them: ``BNB-USD accuracy``."""
+    coins = evaluation.coins
+    return ", ".join(
+        gate if len(coins) == 1 else f"{symbol} {gate}"
+        for symbol, details in coins.items()
+        for gate, passed in details["gates"].items()
+        if not passed
+    )
+
+
+def _check_components(ledger: Ledger, evaluation: LedgerEntry) -> None:
+    """Refuse an ensemble that is made of other versions than are live."""
+    live = ledger.live()
+    for model, version, sha256 in evaluation.details.get("components", ()):
+        now = live.get(model)
+        if now is None or now.artifact_sha256 != sha256:
+            state = "no version is live" if now is None else f"{now.version} is live"
+            raise GateRefusedError(
+                f"{evaluation.model} {evaluation.version} is made of {model} {version}, of which {state}",
+                remedy=f"Promote {model} {version}, or make the ensemble of what is live: "
+                "`tradingai evaluate ensemble`.",
+            )
+
+
 def _refusal(entry: LedgerEntry, *, others: int) -> GateRefusedError:
     name = f"{entry.model} {entry.version}"
     if entry.details["exploratory"]:
@@ -306,25 +339,45 @@ def _refusal(entry: LedgerEntry, *, others: int) -> GateRefusedError:
             f"{name} was evaluated with looser thresholds: EXPLORATORY, never promotable",
             remedy=f"Evaluate it with the product's thresholds: `tradingai evaluate {entry.model}`.",
         )
-    refused = [gate for gate, passed in entry.details["gates"].items() if not passed]
+    refused = refused_gates(entry)
     more = f", and none of its {others} other versions passed" if others else ""
     return GateRefusedError(
-        f"{name} is refused by {', '.join(refused)}{more}",
+        f"{name} is refused by {refused}{more}",
         remedy=f"`tradingai models show {entry.model}` says what would have to change; nothing is forced.",
     )
 
 
-def _evaluation_details(
-    candidate: Candidate, report: EvaluationReport, files: dict[str, str]
-) -> dict[str, Any]:
+def _evaluation_details(candidate: Candidate, report: ModelReport, files: dict[str, str]) -> dict[str, Any]:
+    first = report.coins[0]
+    details = {
+        "market": first.market,
+        "synthetic": first.synthetic,
+        "split": first.inputs.get("split"),
+        "metrics": {"accuracy": report.accuracy, "n": report.n},
+        "gates": {gate.id: gate.passed for gate in report.gates},
+        "passed": report.passed,
+        "exploratory": report.exploratory,
+        "thresholds": report.thresholds,
+        "attempt": report.attempt,
+        "alpha": report.alpha,
+        "key": candidate.key,
+        "certificate_sha256": report.sha256,
+        "certificate_file": certificate_name(report),
+        "files": files,
+    }
+    coins = {one.symbol: _coin_details(one, candidate.tests[one.symbol]) for one in report.coins}
+    if report.components:
+        details["components"] = [list(part) for part in report.components]
+    if len(coins) == 1 and not report.components:
+        return {**details, **coins[first.symbol], "symbol": first.symbol}
+    return {**details, "coins": coins}
+
+
+def _coin_details(report: EvaluationReport, test_sha256: str) -> dict[str, Any]:
     return {
-        "symbol": candidate.symbol,
-        "market": report.market,
-        "synthetic": report.synthetic,
         "data_sha256": report.inputs.get("data_sha256"),
         "features_sha256": report.inputs.get("features_sha256"),
-        "test_sha256": candidate.test_sha256,
-        "split": report.inputs.get("split"),
+        "test_sha256": test_sha256,
         "metrics": {
             "accuracy": report.accuracy,
             "accuracy_ci": report.accuracy_ci.bounds,
@@ -336,14 +389,8 @@ def _evaluation_details(
         },
         "gates": {gate.id: gate.passed for gate in report.gates},
         "passed": report.passed,
-        "exploratory": report.exploratory,
-        "thresholds": report.thresholds,
         "attempt": report.attempt,
         "alpha": report.alpha,
-        "key": candidate.key,
-        "certificate_sha256": report.sha256,
-        "certificate_file": certificate_name(report),
-        "files": files,
     }
 
 

@@ -9,15 +9,15 @@ from typing import Literal
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import ArtifactError, MissingError
 from tradingai.engine.core.ledger import Ledger, LedgerEntry, read_ledger
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.registry.certificates import check_version, read_certificate
 from tradingai.engine.registry.links import link_problems
 from tradingai.engine.registry.versions import MODEL_FILE, version_folder
 
 State = Literal["intact", "damaged", "absent", "not recomputed"]
-Recompute = Callable[[EvaluationReport, LedgerEntry], list[str]]
+Recompute = Callable[[ModelReport, LedgerEntry], list[str]]
 """Evaluates a version again from its artifact; returns where the result differs from the certificate."""
 
 
@@ -64,7 +64,7 @@ def verify(
 def recomputing(paths: HomePaths, reporter: Reporter, clock: Clock) -> Recompute:
     """For :func:`verify`: every number again, from the version's own artifact and the stored data."""
 
-    def recompute(report: EvaluationReport, entry: LedgerEntry) -> list[str]:
+    def recompute(report: ModelReport, entry: LedgerEntry) -> list[str]:
         from tradingai.engine.evaluation.evaluate import recompute_certificate
 
         artifact = version_folder(paths, entry.model, entry.version) / MODEL_FILE

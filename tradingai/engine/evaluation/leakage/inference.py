@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -16,8 +16,8 @@ from tradingai.engine.evaluation.leakage.causality import Market
 from tradingai.engine.evaluation.leakage.pipeline import Pipeline, until, window
 
 Features = npt.NDArray[np.float32]
-ColdStart = Callable[[Features], float]
-"""Unscaled features of the last W + 1 bars [W + 1, F] to P(up) of the last one, from a cold start."""
+ColdStart = Callable[[Mapping[str, Features]], float]
+"""Each coin's unscaled features of the last W + 1 bars [W + 1, F] to P(up) of the last, from a cold start."""
 
 DECISIONS: Final = 24
 TOLERANCE: Final = 1e-5
@@ -25,7 +25,7 @@ TOLERANCE: Final = 1e-5
 
 def truncated_inference(
     market: Market,
-    pipeline: Pipeline,
+    pipelines: Mapping[str, Pipeline],
     warmup: int,
     cold_start: ColdStart,
     batch: tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]],
@@ -34,23 +34,29 @@ def truncated_inference(
 ) -> CheckResult:
     """Recompute :data:`DECISIONS` decisions as the live loop would: raw tail, cleaning, features, cold start.
 
+    ``pipelines`` has one for each coin whose features the model looks at.
     ``warmup`` is W, the bars after which a cold start agrees with carried state. ``batch`` holds test rows
     [n] and the P(up) that the evaluation scored there.
     """
     rows, probability = batch
     raw = market.raw()
-    past = rows >= warmup + pipeline.lookback
+    reach = warmup + max(pipeline.lookback for pipeline in pipelines.values())
+    past = rows >= reach
     chosen = rng.choice(np.flatnonzero(past), min(DECISIONS, int(past.sum())), replace=False)
     away = np.zeros(len(chosen))
     for number, index in enumerate(chosen):
         reporter.safe_point()
         row = int(rows[index])
-        start, at = (int(market.own.ts[r]) for r in (row - warmup - pipeline.lookback, row))
-        tail = pipeline.run(until(window(raw, start, at), at), market.symbol, start, at)
-        live = cold_start(tail.features[-warmup - 1 :].astype(np.float32))
+        start, at = (int(market.own.ts[r]) for r in (row - reach, row))
+        series = until(window(raw, start, at), at)
+        tails = {
+            symbol: pipeline.run(series, symbol, start, at).features[-warmup - 1 :].astype(np.float32)
+            for symbol, pipeline in pipelines.items()
+        }
+        live = cold_start(tails)
         away[number] = abs(live - float(probability[index]))
     if not len(chosen):
-        reason = f"no test bar has {warmup + pipeline.lookback:,} bars before it"
+        reason = f"no test bar has {reach:,} bars before it"
         return CheckResult("truncated_inference", passed=False, detail=reason, ran=False)
     worst = float(np.max(away))
     passed = worst <= TOLERANCE

@@ -1,0 +1,75 @@
+"""The product's own training, short and on shuffled labels: the part of check 5 that depends on the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.reporting import Reporter, SilentReporter
+from tradingai.engine.datasets.labels import Labels
+from tradingai.engine.datasets.splits import Rows
+from tradingai.engine.evaluation.leakage.examined import Examined
+from tradingai.engine.evaluation.leakage.shuffled import ShuffledFit
+from tradingai.engine.models.device import choose_compute
+from tradingai.engine.models.predict import Predictor
+from tradingai.engine.training.config import LstmTraining
+from tradingai.engine.training.stream import FitTask, StreamFit
+
+RERUN_BARS: Final = 24_000
+"""Training bars: the newest that training consumed."""
+RERUN_SCORED: Final = 12_000
+RERUN_EPOCHS: Final = 2
+
+Ints = npt.NDArray[np.int64]
+
+
+def short_training(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
+    """Two epochs of the model's own trainer on the newest rows that training consumed."""
+    return TRAININGS[examined.artifact.kind](examined, reporter, clock)
+
+
+def _lstm(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
+    train, judge, test = _rows(examined)
+
+    def fit(labels: Labels, seed: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        settings = LstmTraining(epochs=RERUN_EPOCHS, seed=seed, threads=examined.record["threads"])
+        scaler = examined.coin.scaler
+        task = FitTask(
+            model=f"{examined.artifact.model} on shuffled labels", values=examined.data.values, labels=labels,
+            scaler=scaler, train=(train,), early_stop=judge, first=examined.first,
+        )  # fmt: skip
+        quiet, compute = _Unheard(reporter), choose_compute("cpu")
+        fitted = StreamFit(task, settings, compute=compute, reporter=quiet, clock=clock).run()
+        predictor = Predictor(fitted.network, scaler, compute)
+        warmup = min(examined.voice.warmup, test.lo - examined.first)
+        logits = predictor.stream(examined.data.values, test.lo, test.hi, warmup)
+        return test.indices(), logits > 0.0
+
+    return fit
+
+
+def _rows(examined: Examined) -> tuple[Rows, Rows, Rows]:
+    """Rows to train on, to stop early by, and to be scored on."""
+    last = max(examined.scored("train"), key=lambda rows: rows.hi)
+    train = Rows(max(last.lo, last.hi - RERUN_BARS), last.hi)
+    test = Rows(examined.test.lo, min(examined.test.hi, examined.test.lo + RERUN_SCORED))
+    return train, examined.scored("early_stop")[0], test
+
+
+class _Unheard(SilentReporter):
+    """Keeps the events of a training that is only a test to itself, and lets a stop through."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def safe_point(self) -> None:
+        self._reporter.safe_point()
+
+
+TRAININGS: Final[Mapping[str, Callable[[Examined, Reporter, Clock], ShuffledFit]]] = {"lstm": _lstm}
+"""By kind of model."""
