@@ -160,7 +160,9 @@ def test_weights_of_another_shape_do_not_become_a_network():
     wrong = replace(artifact, config={**artifact.config, "hidden": 9})
     with pytest.raises(ArtifactError, match="do not fit"):
         wrong.network()
-    with pytest.raises(ArtifactError, match="kind 'transformer'"):
+    with pytest.raises(ArtifactError, match="kind 'oracle'"):
+        replace(artifact, kind="oracle").network()
+    with pytest.raises(ArtifactError, match="network configuration"):
         replace(artifact, kind="transformer").network()
     with pytest.raises(ArtifactError, match="network configuration"):
         replace(artifact, config={"inputs": 3}).network()

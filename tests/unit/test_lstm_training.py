@@ -11,6 +11,7 @@ from tradingai.engine.core.errors import (
     ArtifactError,
     DataError,
     InterruptedRunError,
+    OutdatedArtifactError,
     TradingAIError,
     UsageError,
 )
@@ -25,6 +26,7 @@ from tradingai.engine.training.checkpoint import load_checkpoint, save_checkpoin
 from tradingai.engine.training.config import LstmTraining, lane_shape
 from tradingai.engine.training.history import KEPT_RUNS, read_history, write_history
 from tradingai.engine.training.lanes import LanePlan, LaneReader, joined
+from tradingai.engine.training.learning import limit_gradient
 from tradingai.engine.training.record import identity_difference
 from tradingai.engine.training.stream import learning_rate
 
@@ -239,12 +241,19 @@ def test_a_truncated_resume_state_is_named(saved, kept):
 
 
 @pytest.mark.parametrize("change", [
-    {"schema_version": 99}, {"format": "x"}, {"sha256": "0"}, {"document": "{"}, {"tensors": None},
+    {"format": "x"}, {"sha256": "0"}, {"document": "{"}, {"tensors": None},
 ])  # fmt: skip
 def test_a_tampered_resume_state_is_refused(saved, change):
     torch.save({**torch.load(saved, weights_only=True), **change}, saved)
     with pytest.raises(ArtifactError, match="is damaged"):
         load_checkpoint(saved)
+
+
+def test_a_resume_state_of_another_schema_is_refused_with_both_named(saved):
+    torch.save({**torch.load(saved, weights_only=True), "schema_version": 1}, saved)
+    with pytest.raises(OutdatedArtifactError, match="has schema version 1 instead of 2") as caught:
+        load_checkpoint(saved)
+    assert caught.value.remedy.endswith("`tradingai train lstm --coin BTC-USD --fresh`.")
 
 
 def test_a_resume_state_of_another_network_does_not_fit(saved):
@@ -259,11 +268,11 @@ def test_gradients_are_limited_as_torch_limits_them():
     for value, gradient in zip(reference := [torch.nn.Parameter(g) for g in expected], expected, strict=True):
         value.grad = gradient
     torch.nn.utils.clip_grad_norm_(reference, 0.01)
-    run._limit_gradient()
+    limit_gradient(run.network, 0.01)
     for value, other in zip(run.network.parameters(), reference, strict=True):
         torch.testing.assert_close(value.grad, other.grad)
     before = [value.grad.clone() for value in run.network.parameters()]
-    run._limit_gradient()
+    limit_gradient(run.network, 0.01)
     for value, gradient in zip(run.network.parameters(), before, strict=True):
         torch.testing.assert_close(value.grad, gradient)
 
@@ -314,9 +323,10 @@ def test_lanes_read_every_row_once_and_never_across_a_gap(gaps_and_sizes, count,
 def test_a_reader_refuses_to_skip_or_repeat():
     task = memory_task(500)
     reader = LaneReader(LanePlan.over((Rows(0, 100),), 2, 10), task.values, task.labels, task.scaler)
-    features, labels = reader.chunk(0)
+    features, labels, returns = reader.chunk(0)
     np.testing.assert_array_equal(features[:, 1], task.scaler.transform(task.values[50:60].copy()))
-    np.testing.assert_array_equal(labels[:, 1], task.labels[50:60])
+    np.testing.assert_array_equal(labels[:, 1, 0], task.labels[50:60])
+    assert returns is None
     assert reader.consumed() == (Rows(0, 10), Rows(50, 60))
     assert reader.bars == 20
     for wrong in (0, 2):
@@ -329,10 +339,10 @@ def test_a_reader_refuses_to_skip_or_repeat():
 def test_steps_after_a_lanes_end_have_no_label():
     task = memory_task(500)
     reader = LaneReader(LanePlan.over((Rows(0, 25),), 2, 8), task.values, task.labels, task.scaler)
-    labels = [reader.chunk(index)[1].copy() for index in range(2)]
+    labels = [reader.chunk(index).labels for index in range(2)]
     assert [lane.size for lane in reader.plan.lanes] == [13, 12]
-    assert labels[1].shape == (5, 2)
-    assert labels[1][4, 1] == -1
+    assert labels[1].shape == (5, 2, 1)
+    assert labels[1][4, 1, 0] == -1
     assert reader.consumed() == (Rows(0, 25),)
 
 

@@ -22,19 +22,21 @@ _MARGIN: Final = 2
 _ROUNDED_TO: Final = 30
 
 
-def measure_warmup(predictor: Predictor, values: Matrix, lo: int, hi: int, first: int = 0) -> Warmup:
+def measure_warmup(
+    predictor: Predictor, values: Matrix, lo: int, hi: int, first: int = 0, longest: int = LONGEST
+) -> Warmup:
     """Compare cold starts with the carried state on real rows [lo, hi).
 
-    Up to 1,024 evenly spaced starts run for 1,440 bars each (half the range when that is shorter) beside one
-    lane that started another 1,440 bars before ``lo``, or at ``first``. A start has caught up at the bar from
-    which on uncalibrated P(up) of every coin stays within 1e-6. The warm-up is twice that of the slowest
-    start, in half hours, at most 1,440; it ``agrees`` unless some start never caught up.
+    Up to 1,024 evenly spaced starts run for ``longest`` bars each (half the range when that is shorter)
+    beside one lane that started as many bars before ``lo``, or at ``first``. A start has caught up at the bar
+    from which on uncalibrated P(up) of every coin stays within 1e-6. The warm-up is twice that of the slowest
+    start, in half hours, at most 1,440 bars; it ``agrees`` unless some start never caught up.
     Raises DataError for fewer than 120 rows and for features that are not finite.
     """
     if hi - lo < MIN_ROWS:
         raise DataError(f"{hi - lo} rows are too few to measure a warm-up: it takes {MIN_ROWS}")
-    bars = min(LONGEST, (hi - lo) // 2)
-    carried = sigmoid(predictor.stream_all(values, lo, hi, min(LONGEST, lo - first)))
+    bars = min(longest, (hi - lo) // 2)
+    carried = sigmoid(predictor.stream_all(values, lo, hi, min(longest, lo - first)))
     starts = np.unique(np.linspace(0, hi - lo - bars, STARTS).astype(np.int64))
     cold = sigmoid(predictor.cold_starts(values, lo + starts, bars))
     apart = np.abs(cold - carried[starts[:, None] + np.arange(bars)]).max(axis=(0, 2))

@@ -16,14 +16,14 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from tradingai.engine.core.errors import ArtifactError
+from tradingai.engine.core.errors import ArtifactError, OutdatedArtifactError
 from tradingai.engine.core.jsonio import canonical
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.models.artifact import read_payload, value_hash, write_payload
 from tradingai.engine.training.stream import Epoch, FitState, StreamFit
 
-CHECKPOINT_SCHEMA: Final = 1
+CHECKPOINT_SCHEMA: Final = 2
 _FORMAT: Final = "tradingai-resume"
 
 
@@ -69,7 +69,7 @@ class Checkpoint:
                 right=document["right"],
                 labelled=document["labelled"],
                 epoch_seconds=document["epoch_seconds"],
-                lanes=(lanes["hidden"].to(device), lanes["cell"].to(device)) if lanes else None,
+                lanes=tuple(lanes[str(part)].to(device) for part in range(len(lanes))) if lanes else None,
                 history=[Epoch(**epoch) for epoch in document["history"]],
                 bars_per_s=list(document["bars_per_s"]),
                 best=self._group("best"),
@@ -102,7 +102,7 @@ def save_checkpoint(path: Path, fit: StreamFit, identity: Mapping[str, Any], run
     for index, moments in fit.optimizer.state_dict()["state"].items():
         tensors |= _named(f"optimizer/{index}", moments)
     if state.lanes is not None:
-        tensors |= _named("lanes", {"hidden": state.lanes[0], "cell": state.lanes[1]})
+        tensors |= _named("lanes", {str(part): tensor for part, tensor in enumerate(state.lanes)})
     payload = {
         "format": _FORMAT, "schema_version": CHECKPOINT_SCHEMA, "sha256": value_hash(document, tensors),
         "document": canonical(document).decode(), "tensors": tensors,
@@ -111,13 +111,19 @@ def save_checkpoint(path: Path, fit: StreamFit, identity: Mapping[str, Any], run
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """The resume state, or None when there is none. Raises ArtifactError when it is damaged."""
+    """The resume state, or None when there is none.
+
+    Raises ArtifactError when it is damaged, OutdatedArtifactError when another version wrote it.
+    """
     try:
         payload = read_payload(path, _FORMAT, _over(path))
     except FileNotFoundError:
         return None
     if payload.get("schema_version") != CHECKPOINT_SCHEMA:
-        raise damaged(path, f"schema version {payload.get('schema_version')} instead of {CHECKPOINT_SCHEMA}")
+        raise OutdatedArtifactError(
+            f"{path} has schema version {payload.get('schema_version')} instead of {CHECKPOINT_SCHEMA}",
+            remedy=_over(path),
+        )
     try:
         document, tensors = json.loads(payload["document"]), dict(payload["tensors"])
         intact = value_hash(document, tensors) == payload["sha256"]
@@ -134,8 +140,9 @@ def damaged(path: Path, reason: str) -> ArtifactError:
 
 
 def _over(path: Path) -> str:
-    coin = path.name.removesuffix("_last.pt").removeprefix("lstm_")
-    return f"Start this unfinished training over: `tradingai train lstm --coin {coin} --fresh`."
+    kind, _, coin = path.name.removesuffix("_last.pt").partition("_")
+    options = f" --coin {coin}" if coin else ""
+    return f"Start this unfinished training over: `tradingai train {kind}{options} --fresh`."
 
 
 def _named(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tradingai.engine.core.errors import UsageError
 
@@ -16,20 +16,20 @@ _MANY_BARS: Final = 250_000
 
 
 @dataclass(frozen=True, slots=True)
-class LstmTraining:
-    """Settings of one LSTM training.
+class Training:
+    """What every training has.
 
     All are part of its identity but ``fresh``, ``replace_unfinished`` and ``checkpoint_every_s``; of
     ``device`` the kind that was chosen is. Raises UsageError for numbers that cannot be trained with.
     """
+
+    at_least_one: ClassVar[tuple[str, ...]] = ("epochs", "threads", "patience")
 
     epochs: int = 10
     seed: int = 1
     threads: int = 1
     """torch threads: part of the identity, because sums in another order round differently."""
     device: str = "auto"
-    projection: int = 16
-    hidden: int = 32
     peak_learning_rate: float = 3e-3
     rise_share: float = 0.2
     """Share of all updates in which the learning rate rises to its peak; a cosine brings it down after."""
@@ -46,7 +46,7 @@ class LstmTraining:
     checkpoint_every_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "threads", "projection", "hidden", "patience"):
+        for name in self.at_least_one:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", remedy="Give at least 1.")
         if not 0 <= self.seed < 2**63:
@@ -56,6 +56,44 @@ class LstmTraining:
         """Everything that changes the weights, by name."""
         outside = {"device", "fresh", "replace_unfinished", "checkpoint_every_s"}
         return {name: value for name, value in asdict(self).items() if name not in outside}
+
+
+@dataclass(frozen=True, slots=True)
+class LstmTraining(Training):
+    """Settings of one LSTM training, with the shape of its network."""
+
+    at_least_one: ClassVar[tuple[str, ...]] = ("epochs", "threads", "patience", "projection", "hidden")
+
+    projection: int = 16
+    hidden: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerTraining(Training):
+    """Settings of one Transformer training, with the shape of its network."""
+
+    at_least_one: ClassVar[tuple[str, ...]] = (
+        "epochs", "threads", "patience", "projection", "width", "heads", "layers", "window", "feed_forward",
+    )  # fmt: skip
+
+    peak_learning_rate: float = 1e-3
+    projection: int = 16
+    width: int = 48
+    heads: int = 4
+    layers: int = 2
+    window: int = 64
+    """Minutes that a layer attends to, the current one included."""
+    feed_forward: int = 96
+    trend_share: float = 0.2
+    """Weight of the trend head's loss beside that of the direction head."""
+
+    def __post_init__(self) -> None:
+        Training.__post_init__(self)
+        if self.width % self.heads:
+            raise UsageError(
+                f"a width of {self.width} cannot be shared by {self.heads} heads",
+                remedy="Give a multiple of the number of heads.",
+            )
 
 
 def lane_shape(bars: int) -> tuple[int, int]:

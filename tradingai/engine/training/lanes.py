@@ -7,15 +7,20 @@ over rows that were removed; at the start of every epoch all lanes are cold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradingai.engine.core.errors import DataError
 from tradingai.engine.datasets.labels import NO_LABEL, Labels
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.compute import Features
 from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.features.side_by_side import Matrix, SideBySide
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,39 +81,74 @@ class LanePlan:
         return [Rows(lane.lo, min(lane.lo + chunk * self.chunk, lane.hi)) for lane in self.lanes]
 
 
-class LaneReader:
-    """Reads chunks of all lanes from the feature matrix in place, in order, and knows what it has read."""
+class Chunk(NamedTuple):
+    """The same steps of all lanes."""
 
-    def __init__(self, plan: LanePlan, values: Features, labels: Labels, scaler: Scaler) -> None:
+    features: Features
+    """Scaled, float32 [steps, lanes, F]: a view that the next chunk overwrites."""
+    labels: Labels
+    """int8 [steps, lanes, coins], -1 where there is none, as after a lane's end."""
+    returns: Features | None
+    """Standardised forward returns, float32 [steps, lanes, coins], where the task has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Adjacent lanes of one coin's features: where they go in a chunk, and what they are scaled by."""
+
+    lanes: slice
+    columns: slice
+    block: Features
+    """[steps, lanes, F], a view of the stored matrix."""
+    scaler: Scaler
+
+
+class LaneReader:
+    """Reads chunks of all lanes from the feature matrices in place, in order, and knows what it has read."""
+
+    def __init__(
+        self,
+        plan: LanePlan,
+        values: Matrix,
+        labels: Labels,
+        scaler: Scaler,
+        returns: Features | None = None,
+    ) -> None:
+        """``labels`` are int8 [rows] or [rows, coins], ``returns`` float32 [rows, coins]."""
         self.plan = plan
         self.position = 0
         """Chunks read in this epoch."""
-        self._scaler = scaler
         self._features = np.zeros((plan.chunk, len(plan.lanes), values.shape[1]), dtype=np.float32)
-        self._labels = np.full((len(plan.lanes), plan.steps), NO_LABEL, dtype=np.int8)
-        self._blocks: list[tuple[slice, Features]] = []
-        plain = np.asarray(values)
-        for first, lanes in plan.blocks():
-            rows, size = slice(lanes[0].lo, lanes[-1].hi), lanes[0].size
-            at = slice(first, first + len(lanes))
-            self._labels[at, :size] = labels[rows].reshape(len(lanes), size)
-            self._blocks.append((at, plain[rows].reshape(len(lanes), size, -1).transpose(1, 0, 2)))
+        self._labels = _by_lane(plan, labels.reshape(len(labels), -1), NO_LABEL)
+        self._returns = None if returns is None else _by_lane(plan, returns, 0.0)
+        self._sources: list[_Source] = []
+        matrices = values.matrices if isinstance(values, SideBySide) else (values,)
+        column = 0
+        for matrix in matrices:
+            columns = slice(column, column + matrix.shape[1])
+            column = columns.stop
+            own, plain = _columns(scaler, columns), np.asarray(matrix)
+            for first, lanes in plan.blocks():
+                block = plain[lanes[0].lo : lanes[-1].hi].reshape(len(lanes), lanes[0].size, -1)
+                at = slice(first, first + len(lanes))
+                self._sources.append(_Source(at, columns, block.transpose(1, 0, 2), own))
 
-    def chunk(self, index: int) -> tuple[Features, Labels]:
-        """Scaled features float32 [steps, lanes, F] and labels int8 [steps, lanes] (-1: none).
+    def chunk(self, index: int) -> Chunk:
+        """The next chunk; every epoch begins with chunk 0.
 
-        The features are a view that the next call overwrites. Steps after a lane's end have no label.
         Raises ValueError for any chunk but the next: state must not skip rows or meet them twice.
         """
         if index != self.position:
             raise ValueError(f"chunk {index} was asked for, {self.position} is next")
         lo, hi = index * self.plan.chunk, min((index + 1) * self.plan.chunk, self.plan.steps)
         features = self._features[: hi - lo]
-        for at, block in self._blocks:
-            rows = block[lo:hi]
-            self._scaler.transform(rows, out=features[: len(rows), at])
+        for source in self._sources:
+            rows = source.block[lo:hi]
+            source.scaler.transform(rows, out=features[: len(rows), source.lanes, source.columns])
         self.position += 1
-        return features, np.ascontiguousarray(self._labels[:, lo:hi].T)
+        labels = np.ascontiguousarray(self._labels[lo:hi])
+        returns = None if self._returns is None else np.ascontiguousarray(self._returns[lo:hi])
+        return Chunk(features, labels, returns)
 
     def restart(self) -> None:
         """Begin the next epoch: every lane at its first row."""
@@ -139,3 +179,15 @@ def joined(ranges: Sequence[Rows]) -> tuple[Rows, ...]:
         else:
             merged.append(rows)
     return tuple(merged)
+
+
+def _by_lane(plan: LanePlan, rows: NDArray[_Value], missing: float) -> NDArray[_Value]:
+    """Rows [rows, coins] as the lanes read them, [steps, lanes, coins]; ``missing`` after a lane's end."""
+    laid = np.full((plan.steps, len(plan.lanes), rows.shape[1]), missing, dtype=rows.dtype)
+    for number, lane in enumerate(plan.lanes):
+        laid[: lane.size, number] = rows[lane.slice]
+    return laid
+
+
+def _columns(scaler: Scaler, columns: slice) -> Scaler:
+    return replace(scaler, names=scaler.names[columns], mean=scaler.mean[columns], std=scaler.std[columns])

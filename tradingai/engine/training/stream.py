@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import InterruptedRunError, TradingAIError
@@ -28,12 +28,22 @@ from tradingai.engine.datasets.labels import Labels
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.compute import Features
 from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.features.side_by_side import Matrix
 from tradingai.engine.models.calibration import log_loss, sigmoid
 from tradingai.engine.models.device import Compute, reproducible
-from tradingai.engine.models.lstm import LstmConfig, LstmNetwork, LstmState, build_lstm
 from tradingai.engine.models.predict import Predictor
-from tradingai.engine.training.config import LstmTraining, lane_shape
-from tradingai.engine.training.lanes import LanePlan, LaneReader
+from tradingai.engine.training.config import Training, lane_shape
+from tradingai.engine.training.lanes import Chunk, LanePlan, LaneReader
+from tradingai.engine.training.learning import (
+    Network,
+    State,
+    answers,
+    limit_gradient,
+    losses,
+    new_network,
+    parameter_groups,
+    rebuilt,
+)
 
 VALIDATION_WARMUP: Final = 1440
 """Bars fed, not scored, before the early-stopping range."""
@@ -43,19 +53,21 @@ _TELL_EVERY_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitTask:
-    """What to fit on: ``values`` float32 [rows, F] unscaled, ``labels`` int8 [rows] (-1: none).
+    """What to fit on: ``values`` float32 [rows, F] unscaled, ``labels`` int8 [rows, coins], -1 for none.
 
-    Only rows of ``train`` are trained on; ``early_stop`` is scored after each epoch; no row before ``first``
-    is read.
+    Labels of a single coin may be [rows]. Only rows of ``train`` are trained on; ``early_stop`` is scored
+    after each epoch; no row before ``first`` is read.
     """
 
     model: str
-    values: Features
+    values: Matrix
     labels: Labels
     scaler: Scaler
     train: tuple[Rows, ...]
     early_stop: Rows
     first: int = 0
+    returns: Features | None = None
+    """What a trend head learns, float32 [rows, coins]: the standardised forward returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class FitState:
     right: int = 0
     labelled: int = 0
     epoch_seconds: float = 0.0
-    lanes: LstmState | None = None
+    lanes: State | None = None
     history: list[Epoch] = field(default_factory=list)
     bars_per_s: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -116,7 +128,7 @@ class FitState:
 class FitResult:
     """The best epoch's network, in evaluation mode on the CPU, and how it came about."""
 
-    network: LstmNetwork
+    network: Network
     history: tuple[Epoch, ...]
     best_epoch: Epoch
     early_stopped: bool
@@ -136,7 +148,7 @@ class StreamFit:
     def __init__(
         self,
         task: FitTask,
-        training: LstmTraining,
+        training: Training,
         *,
         compute: Compute,
         reporter: Reporter,
@@ -148,16 +160,14 @@ class StreamFit:
         self._reporter, self._clock = reporter, clock
         self._save, self._restore = save, restore
         self.plan = LanePlan.over(task.train, *lane_shape(sum(rows.size for rows in task.train)))
-        self.reader = LaneReader(self.plan, task.values, task.labels, task.scaler)
+        self.reader = LaneReader(self.plan, task.values, task.labels, task.scaler, task.returns)
         self.state = FitState()
         self._saved_at = self._told_at = clock.monotonic()
         with self._reproducible():
             torch.manual_seed(training.seed)
-            inputs = task.values.shape[1]
-            config = LstmConfig(inputs, training.projection, training.hidden)
-            self.network = LstmNetwork(config).to(compute.device)
+            self.network = new_network(training, task.values).to(compute.device)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), weight_decay=training.weight_decay, fused=compute.kind != "mps"
+            parameter_groups(self.network), weight_decay=training.weight_decay, fused=compute.kind != "mps"
         )
 
     def run(self) -> FitResult:
@@ -171,7 +181,7 @@ class StreamFit:
                 self._train_epoch()
                 self._finish_epoch()
         return FitResult(
-            network=build_lstm(self.network.config.as_dict(), self.state.best),
+            network=rebuilt(self.network, self.state.best),
             history=tuple(self.state.history),
             best_epoch=self.state.best_epoch,
             early_stopped=self.early_stopped,
@@ -195,48 +205,35 @@ class StreamFit:
         self.network.train()
         while self.state.chunk < self.plan.chunks:
             began = self._clock.monotonic()
-            self._update(*self.reader.chunk(self.state.chunk))
+            self._update(self.reader.chunk(self.state.chunk))
             self.state.chunk += 1
             self.state.epoch_seconds += self._clock.monotonic() - began
             if self._clock.monotonic() - self._told_at >= _TELL_EVERY_S:
                 self._tell()
             self._checkpoint_if_due()
 
-    def _update(self, features: Features, labels: Labels) -> None:
-        """One truncated back-propagation: features float32 [steps, lanes, F], labels int8 [steps, lanes]."""
-        state = self.state
-        inputs = torch.from_numpy(features).to(self.compute.device)
-        targets = torch.from_numpy(labels).to(self.compute.device)
+    def _update(self, chunk: Chunk) -> None:
+        """One truncated back-propagation over the chunk, from the state before it."""
+        state, device = self.state, self.compute.device
+        inputs = torch.from_numpy(chunk.features).to(device)
+        targets = torch.from_numpy(chunk.labels).to(device)
+        returns = None if chunk.returns is None else torch.from_numpy(chunk.returns).to(device)
         known = targets >= 0
         count = int(known.sum())
         with self.compute.autocast():
-            every_coin, lanes = self.network(inputs, state.lanes)
-        logits = every_coin[..., 0]
-        losses = nn.functional.binary_cross_entropy_with_logits(
-            logits, targets.clamp(min=0).float(), weight=known.float(), reduction="sum"
-        )
+            said = answers(self.network, inputs, state.lanes)
+        found = losses(self.training, said, targets, returns)
         step = state.epoch * self.plan.chunks + state.chunk
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.training, step, self.training.epochs * self.plan.chunks)
         self.optimizer.zero_grad()
-        torch.autograd.backward(losses / max(count, 1))
-        self._limit_gradient()
+        torch.autograd.backward(found.minimised / max(count, 1))
+        limit_gradient(self.network, self.training.gradient_limit)
         self.optimizer.step()
-        state.lanes = (lanes[0].detach().float(), lanes[1].detach().float())
-        state.loss_sum += self._checked(losses.detach().item())
+        state.lanes = tuple(part.detach().float().contiguous() for part in said.state)
+        state.loss_sum += self._checked(found.cross_entropy.item())
         state.labelled += count
-        state.right += int((((logits > 0) == (targets > 0)) & known).sum())
-
-    def _limit_gradient(self) -> None:
-        """Scale all gradients down together when their norm is above the limit, as ``clip_grad_norm_`` does.
-
-        In fewer and smaller steps: on a network of this size its bookkeeping costs more than the optimiser.
-        """
-        gradients = [value.grad for value in self.network.parameters() if value.grad is not None]
-        norm = torch.linalg.vector_norm(torch.cat([gradient.flatten() for gradient in gradients]))
-        scale = (self.training.gradient_limit / (norm + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(scale)
+        state.right += int((((said.logits > 0) == (targets > 0)) & known).sum())
 
     def _checked(self, loss_sum: float) -> float:
         if not math.isfinite(loss_sum):
@@ -276,12 +273,12 @@ class StreamFit:
         )  # fmt: skip
 
     def _validate(self) -> tuple[float, float]:
-        """Log loss and accuracy over the labelled bars of the early-stopping range."""
+        """Log loss and accuracy over the labelled bars of the early-stopping range, of all coins together."""
         rows = self.task.early_stop
-        labels = self.task.labels[rows.slice]
+        labels = self.task.labels[rows.slice].ravel()
         predictor = Predictor(self.network.eval(), self.task.scaler, self.compute)
         warmup = rows.lo - self._validation_fed.lo
-        logits = predictor.stream(self.task.values, rows.lo, rows.hi, warmup)
+        logits = predictor.stream_all(self.task.values, rows.lo, rows.hi, warmup).ravel()
         loss = log_loss(sigmoid(logits), labels)
         known = labels >= 0
         return loss, float(np.mean((logits[known] > 0) == (labels[known] == 1)))
@@ -331,7 +328,7 @@ class StreamFit:
         )  # fmt: skip
 
 
-def learning_rate(training: LstmTraining, step: int, steps: int) -> float:
+def learning_rate(training: Training, step: int, steps: int) -> float:
     """One cycle: linear from 1 % to the peak, then a half cosine down to 1 %, over ``steps`` updates.
 
     Source: Smith & Topin, Super-Convergence (2018). It depends on the step alone: nothing has to be resumed.
