@@ -178,11 +178,13 @@ def test_reproducible_gives_the_callers_state_back():
     with reproducible(CPU, threads + 1):
         assert torch.get_num_threads() == threads + 1
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
         torch.manual_seed(5)
         torch.rand(3)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_devices_are_asked_for_by_name():

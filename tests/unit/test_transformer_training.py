@@ -194,8 +194,8 @@ def test_settings_that_cannot_train_are_refused(name):
 
 
 def test_heads_must_share_the_width():
-    with pytest.raises(UsageError, match="width of 50 cannot be shared by 4 heads"):
-        TransformerTraining(width=50)
+    with pytest.raises(UsageError, match="width of 51 cannot be shared by 2 heads"):
+        TransformerTraining(width=51)
 
 
 def test_identity_is_what_changes_the_weights():

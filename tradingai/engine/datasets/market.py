@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from tradingai.engine.core.errors import DataError
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.datasets.dataset import Dataset, load_dataset
+from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.datasets.labels import Labels
 from tradingai.engine.datasets.splits import TimeSplit
+from tradingai.engine.datasets.together import check_together, load_together
 from tradingai.engine.features.side_by_side import Matrix, SideBySide
 
 Returns = npt.NDArray[np.float32]
@@ -30,7 +31,7 @@ class MarketDataset:
 
     def __post_init__(self) -> None:
         _check_once(self.symbols)
-        _check_minutes(self.coins)
+        check_together(self.coins)
         _check_market(self.coins)
 
     @property
@@ -85,34 +86,18 @@ class MarketDataset:
 def load_market(paths: HomePaths, symbols: Sequence[str], *, verify: bool = True) -> MarketDataset:
     """The data sets of these coins side by side.
 
-    Raises what :func:`~tradingai.engine.datasets.dataset.load_dataset` and :class:`MarketDataset` raise.
+    Raises what :func:`~tradingai.engine.datasets.together.load_together` and :class:`MarketDataset` raise.
     """
     if not symbols:
         raise DataError("no coin to train on", remedy="Name at least one: `--symbols BTC-USD,ETH-USD`.")
     _check_once(symbols)
-    return MarketDataset(tuple(load_dataset(paths, symbol, verify=verify) for symbol in symbols))
+    return MarketDataset(load_together(paths, symbols, verify=verify))
 
 
 def _check_once(symbols: Sequence[str]) -> None:
     twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
     if twice:
         raise DataError(f"{', '.join(twice)} is named more than once", remedy="Name each coin once.")
-
-
-def _check_minutes(coins: Sequence[Dataset]) -> None:
-    if len({(coin.ts0, coin.rows, coin.split) for coin in coins}) == 1:
-        return
-    ranges = ", ".join(
-        f"{coin.symbol} {coin.features.start} … {coin.features.end} with features from row "
-        f"{coin.features.first_valid:,}"
-        for coin in coins
-    )
-    names = ",".join(coin.symbol for coin in coins)
-    raise DataError(
-        f"the coins do not cover the same minutes: {ranges}",
-        remedy="Generate or import the candles of all over one range, then build the features of all: "
-        f"`tradingai features build --symbols {names}`.",
-    )
 
 
 def _check_market(coins: Sequence[Dataset]) -> None:

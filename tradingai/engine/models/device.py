@@ -64,17 +64,17 @@ def reproducible(compute: Compute, threads: int) -> Iterator[None]:
     beforehand, which is for finding reads of what nobody wrote and costs a twentieth of a training.
     """
     before, algorithms = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = deterministic.fill_uninitialized_memory
+    filled = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch adds it at run time
     devices = [torch.cuda.current_device()] if compute.kind == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         try:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(compute.kind == "cpu")
-            deterministic.fill_uninitialized_memory = False
+            deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             torch.set_flush_denormal(True)
             yield
         finally:
             torch.set_flush_denormal(False)
-            deterministic.fill_uninitialized_memory = filled
+            deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
             torch.use_deterministic_algorithms(algorithms)
             torch.set_num_threads(before)

@@ -49,7 +49,7 @@ class TransformerConfig:
     projection: int = 16
     """What is left of a coin's features before the coins are mixed."""
     width: int = 48
-    heads: int = 4
+    heads: int = 2
     layers: int = 2
     window: int = 64
     """Tokens that a layer sees, the current one included."""
@@ -185,7 +185,8 @@ class _Block(nn.Module):
         bias = self.distance[:, back.clamp(0, self.window - 1)]
         bias = bias.masked_fill((back < 0) | (back >= self.window), float("-inf"))
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
-        return scores.add_(bias).softmax(dim=-1) @ value
+        seen: Tensor = scores.add_(bias).softmax(dim=-1) @ value
+        return seen
 
 
 def _folded(parts: Tensor, length: int, step: int) -> Tensor:

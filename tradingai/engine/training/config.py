@@ -79,7 +79,7 @@ class TransformerTraining(Training):
     peak_learning_rate: float = 1e-3
     projection: int = 16
     width: int = 48
-    heads: int = 4
+    heads: int = 2
     layers: int = 2
     window: int = 64
     """Minutes that a layer attends to, the current one included."""
