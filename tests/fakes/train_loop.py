@@ -1,12 +1,18 @@
-"""A child that trains until it is killed or done: arguments are home and symbol."""
+"""A child that trains until it is killed or done: arguments are home and symbols.
+
+The LSTM of one symbol, the Transformer of several.
+"""
 
 import sys
 from pathlib import Path
 
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import SilentReporter
-from tradingai.engine.training.config import LstmTraining
+from tradingai.engine.training.config import LstmTraining, TransformerTraining
 from tradingai.engine.training.lstm import train_lstm
+from tradingai.engine.training.transformer import train_transformer
+
+from tests.fakes.market_world import SHAPE
 
 
 class Counting(SilentReporter):
@@ -21,7 +27,12 @@ class Counting(SilentReporter):
 def main():
     """A line on stdout for every safe point that was passed, a checkpoint after each."""
     paths = HomePaths(Path(sys.argv[1]))
-    train_lstm(paths, sys.argv[2], LstmTraining(epochs=3, checkpoint_every_s=0.0), Counting())
+    symbols = sys.argv[2:]
+    if len(symbols) == 1:
+        train_lstm(paths, symbols[0], LstmTraining(epochs=3, checkpoint_every_s=0.0), Counting())
+    else:
+        training = TransformerTraining(epochs=3, checkpoint_every_s=0.0, **SHAPE)
+        train_transformer(paths, symbols, training, Counting())
 
 
 if __name__ == "__main__":
