@@ -97,3 +97,11 @@ def greedy_return(network, coins, costs=COSTS):
         for number, coin in enumerate(coins)
     ]
     return float(np.concatenate(grown).mean())
+
+
+AGENT_COINS = ("BTC-USD", "ETH-USD")
+
+
+def agent_training(**changes):
+    """Settings for a home of a week: five stages of six updates, a checkpoint after each."""
+    return small_training(**{"steps": 30_000, "checkpoint_every_s": 0.0, **changes})

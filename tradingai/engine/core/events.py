@@ -184,6 +184,31 @@ class EpochFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PolicyUpdated(Event):
+    """A stage of the agent's training ended: means over its updates, then its result on unseen rows.
+
+    Returns are net log returns a minute in basis points: ``mean_return_bps`` while exploring, at the costs
+    of that stage, ``validation_return_bps`` of the greedy policy at full costs. Entropy and KL in nats.
+    """
+
+    model: str
+    stage: int
+    stages: int
+    env_steps: int
+    """Since the training began."""
+    mean_return_bps: float
+    entropy: float
+    approx_kl: float
+    clip_fraction: float
+    value_loss: float
+    validation_return_bps: float
+    env_steps_per_s: float
+    """Collecting and learning."""
+    eta_s: float
+    best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingFinished(Event):
     """A model's training ended and its artifact was published."""
 

@@ -125,6 +125,11 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{_percent(p.get('validation_accuracy'))}, {_number(p.get('bars_per_s'))} bars/s"
         + (", best so far" if p.get("best") else "")
     ),
+    "PolicyUpdated": lambda p: (
+        f"{p.get('model')} {p.get('stage')}/{p.get('stages')} "
+        f"val {_float(p, 'validation_return_bps'):.2f} bps a minute, entropy {_float(p, 'entropy'):.2f}, "
+        f"{_number(p.get('env_steps_per_s'))} env steps/s" + (", best so far" if p.get("best") else "")
+    ),
     "TrainingFinished": lambda p: (
         f"{p.get('model')} val {_percent(p.get('validation_accuracy'))}, best epoch {p.get('best_epoch')} of "
         f"{p.get('epochs')}" + (", early stop" if p.get("early_stopped") else "")
