@@ -87,7 +87,10 @@ def test_every_make_target_has_help_and_is_phony():
 
 def test_every_dependency_has_its_reason_and_its_pin():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
     names = [re.split(r"[\[<>=]", item)[0] for item in wanted]
     reasons = (ROOT / "docs" / "dependencies.md").read_text()
     pins = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}

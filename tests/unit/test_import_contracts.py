@@ -53,6 +53,13 @@ PLANTS = {
     "light-status": [
         ("engine/queries/status.py", "import polars"),
     ],
+    "gymnasium": [
+        ("engine/training/planted.py", "def late() -> None:\n    import gymnasium"),
+        ("cli/planted.py", "import stable_baselines3"),
+    ],
+    "gym-wrapper": [
+        ("engine/training/planted.py", "import tradingai.engine.training.gym_env"),
+    ],
 }
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from tradingai.engine.core.errors import UsageError
 
-FEWEST_STEPS: Final = 1_800_000
-VISITS: Final = 1.25
+FEWEST_STEPS: Final = 3_000_000
+VISITS: Final = 1.0
 """Long histories are walked through this often."""
 
 
@@ -30,20 +30,20 @@ class PpoTraining:
     """Lanes of all coins together."""
     rollout: int = 32
     """Steps of every lane between two updates."""
-    passes: int = 2
+    passes: int = 1
     """How often an update goes over what was collected."""
     minibatch: int = 4096
     """Steps of one gradient."""
     hidden: int = 32
     width: int = 32
-    peak_learning_rate: float = 1e-3
+    peak_learning_rate: float = 3e-3
     """Falls linearly to a tenth over the training."""
     discount: float = 0.95
     """A minute. The future counts for about twenty minutes, near the horizon everything else trades."""
     gae_lambda: float = 0.95
     clip: float = 0.2
     """The probability ratio is followed up to this far from 1."""
-    entropy_bonus: float = 0.05
+    entropy_bonus: float = 0.1
     value_weight: float = 0.5
     gradient_limit: float = 0.5
     """Gradients are scaled down to this norm."""
@@ -80,6 +80,6 @@ def planned_steps(bars: int) -> int:
     """How many environment steps to learn from so many training minutes of all coins together.
 
     >>> planned_steps(357_000), planned_steps(6_471_000)
-    (1800000, 8088750)
+    (3000000, 6471000)
     """
     return max(FEWEST_STEPS, round(VISITS * bars))

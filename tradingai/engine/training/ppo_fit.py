@@ -20,7 +20,7 @@ from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import InterruptedRunError, TradingAIError
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.models.device import choose_compute, reproducible
-from tradingai.engine.models.policy import PolicyConfig, PolicyNetwork, build_policy
+from tradingai.engine.models.policy import ACTIONS, PolicyConfig, PolicyNetwork, build_policy
 from tradingai.engine.training.environment import VectorEnv
 from tradingai.engine.training.gae import advantages
 from tradingai.engine.training.ppo_config import PpoTraining
@@ -144,24 +144,23 @@ class PpoFit:
         """Watch all lanes for ``rollout`` steps with the policy as it is."""
         env, steps = self.env, self.training.rollout
         features = torch.empty((steps, *env.shape, env.inputs))
+        logits = torch.empty((steps, *env.shape, ACTIONS))
         position, action = (torch.empty((steps, *env.shape), dtype=torch.int64) for _ in range(2))
-        log_probability, value, after, reward = (torch.empty((steps, *env.shape)) for _ in range(4))
+        value, after, reward = (torch.empty((steps, *env.shape)) for _ in range(3))
         terminated, truncated = (torch.empty((steps, *env.shape), dtype=torch.bool) for _ in range(2))
         with torch.inference_mode():
             for t in range(steps):
                 features[t], position[t] = env.observe()
-                logits, value[t] = self.network(features[t], position[t])
-                choice = torch.log_softmax(logits, dim=-1)
-                draw = torch.empty_like(logits).exponential_(generator=self.generator)
-                action[t] = (choice.exp() / draw).argmax(dim=-1)  # the exponential race draws from softmax
-                log_probability[t] = choice.gather(-1, action[t][..., None]).squeeze(-1)
+                logits[t], value[t] = self.network(features[t], position[t])
+                action[t] = self._drawn(logits[t])
                 step = env.step(action[t])
                 reward[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
                 if step.final is not None:
-                    after[t] = torch.where(step.truncated, self.network(*step.final)[1], 0.0)
+                    after[t] = self.network(*step.final)[1]
             upcoming = torch.cat([value[1:], self.network(*env.observe())[1][None]])
             after = torch.where(truncated, after, upcoming)
-            advantage = advantages(
+            log_probability = torch.log_softmax(logits, dim=-1).gather(-1, action[..., None]).squeeze(-1)
+        advantage = advantages(
                 reward, value, after, terminated, truncated,
                 discount=self.training.discount, gae_lambda=self.training.gae_lambda,
             )  # fmt: skip
@@ -170,6 +169,12 @@ class PpoFit:
             log_probability=_by_coin(log_probability), advantage=_by_coin(advantage),
             target=_by_coin(advantage + value), mean_reward=float(reward.mean()),
         )  # fmt: skip
+
+    def _drawn(self, logits: Tensor) -> Tensor:
+        """An action of each lane with the policy's probabilities, int64 [coins, lanes]."""
+        chance = torch.softmax(logits, dim=-1)
+        share = torch.rand(chance.shape[:-1], generator=self.generator)
+        return (share > chance[..., 0]).long() + (share > chance[..., 0] + chance[..., 1]).long()
 
     def _update(self, seen: Rollout) -> None:
         """Several passes of minibatches over what was collected, the same minutes of every coin together."""

@@ -1,7 +1,7 @@
 """The resume state of an unfinished training of the agent: ``models/checkpoints/ppo_last.pt``.
 
-Everything the next update depends on is in it: weights, optimiser moments, where every lane stands and what it
-holds, the states of both random generators, the best weights so far. A resumed run computes what an
+Everything the next update depends on is in it: weights, optimiser moments, where every lane stands and what
+it holds, the states of both random generators, the best weights so far. A resumed run computes what an
 undisturbed one would have, bit for bit.
 """
 
