@@ -16,11 +16,13 @@ from tradingai.engine.core.events import PolicyUpdated, TrainingDiscarded, Train
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.datasets.dataset import load_dataset
+from tradingai.engine.datasets.market import load_market
 from tradingai.engine.features.build import build_features
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.artifact import best_path, load_artifact
 from tradingai.engine.models.calibration import fit_calibrator, sigmoid
 from tradingai.engine.models.policy import FLAT, LONG, build_policy
+from tradingai.engine.models.predict import predict_rows
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.training import ppo_state
 from tradingai.engine.training.checkpoint import last_path
@@ -148,6 +150,9 @@ def test_each_coin_has_its_scaler_and_its_calibrator_refitted_to_the_same(prepar
             refit.calibrator.probability(logits), part.calibrator.probability(logits), atol=1e-4
         )
         np.testing.assert_allclose(sigmoid(logits), rise, atol=1e-12)
+    market = load_market(paths, AGENT_COINS)
+    said = predict_rows(artifact, market.values, *rows)
+    np.testing.assert_allclose(sigmoid(said[:, number]), rise, atol=1e-6)
 
 
 def test_the_second_time_it_is_done_and_says_so(trained, prepared):
@@ -255,9 +260,9 @@ def test_coins_of_other_minutes_are_refused(tmp_path):
     generate(paths, "ETH-USD", days=6)
     for symbol in AGENT_COINS:
         build_features(paths, symbol, (), SilentReporter())
-    with pytest.raises(DataError, match="do not cover the same minutes"):
+    with pytest.raises(DataError, match="needs the same minutes"):
         train(paths)
     with pytest.raises(MissingError, match="no candles"):
         train(HomePaths(tmp_path / "empty"))
-    with pytest.raises(DataError, match="no coin"):
+    with pytest.raises(DataError, match="no coin to train on"):
         train(paths, coins=())

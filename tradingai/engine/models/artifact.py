@@ -32,6 +32,7 @@ from tradingai.engine.features.registry import peers_of
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.calibration import Calibrator
 from tradingai.engine.models.lstm import LstmNetwork, build_lstm
+from tradingai.engine.models.policy import RisePolicy, build_rise
 from tradingai.engine.models.transformer import TransformerNetwork, build_transformer
 from tradingai.engine.store.manifests import FeatureManifest
 
@@ -158,12 +159,14 @@ class ModelArtifact:
         """Value hash over the document and every tensor's name, type, shape and little-endian bytes."""
         return value_hash(self.document, self.tensors)
 
-    def network(self) -> LstmNetwork | TransformerNetwork:
+    def network(self) -> LstmNetwork | TransformerNetwork | RisePolicy:
         """The network with its weights, in evaluation mode, on the CPU; ArtifactError for other kinds."""
         if self.kind == "lstm":
             return build_lstm(self.config, self.tensors)
         if self.kind == "transformer":
             return build_transformer(self.config, self.tensors)
+        if self.kind == "ppo":
+            return build_rise(self.config, self.tensors)
         raise ArtifactError(f"{self.model} is of kind {self.kind!r}, which this version cannot build")
 
 

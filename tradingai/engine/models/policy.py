@@ -148,3 +148,8 @@ def build_policy(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Po
     except RuntimeError as error:
         raise ArtifactError(f"the stored weights do not fit the network: {error}") from error
     return network.eval()
+
+
+def build_rise(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RisePolicy:
+    """The agent of stored weights as it is asked for a rise. Raises ArtifactError as :func:`build_policy`."""
+    return RisePolicy(build_policy(config, tensors)).eval()

@@ -9,7 +9,7 @@ half of validation. The caller holds the model's training lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -19,13 +19,13 @@ import torch
 
 from tradingai.engine.core.candles import Floats
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.errors import ArtifactError, DataError, MissingError, OutdatedArtifactError
+from tradingai.engine.core.errors import ArtifactError, MissingError, OutdatedArtifactError
 from tradingai.engine.core.events import PolicyUpdated, TrainingDiscarded, TrainingFinished, TrainingStarted
 from tradingai.engine.core.files import make_directory
 from tradingai.engine.core.jsonio import digest, iso_z
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
-from tradingai.engine.datasets.dataset import Dataset, load_dataset
+from tradingai.engine.datasets.market import MarketDataset, load_market
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.features.side_by_side import Matrix
@@ -40,12 +40,12 @@ from tradingai.engine.models.artifact import (
 from tradingai.engine.models.calibration import fit_calibrator, sigmoid
 from tradingai.engine.models.device import choose_compute, reproducible
 from tradingai.engine.models.policy import PolicyNetwork, RisePolicy
-from tradingai.engine.models.predict import Predictor, inputs_of
+from tradingai.engine.models.predict import Predictor
 from tradingai.engine.models.warmup import STARTS, TOLERANCE
 from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.training.checkpoint import last_path
 from tradingai.engine.training.history import write_history
-from tradingai.engine.training.lstm import TrainingResult
+from tradingai.engine.training.job import TrainingResult, fit_scalers
 from tradingai.engine.training.market_env import CoinRows, MarketEnv, reward_unit
 from tradingai.engine.training.policy_run import action_logits, greedy_positions, net_log_returns
 from tradingai.engine.training.ppo_config import PpoTraining, planned_steps
@@ -70,14 +70,13 @@ def train_ppo(
     """Train, calibrate and publish the agent for ``symbols``; done already, it says so and returns.
 
     Goes on from the resume state of the same training. Raises MissingError without candles or features,
-    DataError for coins whose minutes differ and for too few rows, ArtifactError for damaged or outdated files
-    and for the resume state of another training (see ``replace_unfinished``), InterruptedRunError at a safe
-    point with everything kept.
+    DataError for coins whose minutes or markets differ and for too few rows, ArtifactError for damaged or
+    outdated files and for the resume state of another training (see ``replace_unfinished``),
+    InterruptedRunError at a safe point with everything kept.
     """
-    data = [load_dataset(paths, symbol) for symbol in symbols]
-    _check_minutes(data)
+    data = load_market(paths, symbols)
     if training.steps is None:
-        training = replace(training, steps=planned_steps(sum(one.split.train.size for one in data)))
+        training = replace(training, steps=planned_steps(data.split.train.size * len(data.coins)))
     identity = agent_identity(data, training, costs)
     _sweep(paths)
     finished = None if training.fresh else _finished(paths, identity)
@@ -87,14 +86,14 @@ def train_ppo(
     return _Job(paths, data, training, costs, identity, reporter, clock or RealClock()).run(checkpoint)
 
 
-def agent_identity(data: Sequence[Dataset], training: PpoTraining, costs: ExecutionCosts) -> dict[str, Any]:
+def agent_identity(data: MarketDataset, training: PpoTraining, costs: ExecutionCosts) -> dict[str, Any]:
     """Everything that determines the artifact's value hash, by name: the costs it learnt with included."""
     paid = {
         "pairs": costs.as_document()["pairs"], "spread_bps": costs.default_spread_bps,
         "slippage_bps": costs.default_slippage_bps, "commission_rate": costs.commission_rate,
     }  # fmt: skip
     settings = {"execution costs": digest(paid), **training.identity()}
-    return training_identity(data, MODEL, settings, choose_compute("cpu"))
+    return training_identity(data.coins, MODEL, settings, choose_compute("cpu"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +101,7 @@ class _Job:
     """One run of a training, from wherever it stands to the published artifact."""
 
     paths: HomePaths
-    data: Sequence[Dataset]
+    data: MarketDataset
     training: PpoTraining
     costs: ExecutionCosts
     identity: dict[str, Any]
@@ -112,7 +111,7 @@ class _Job:
     def run(self, checkpoint: AgentCheckpoint | None) -> TrainingResult:
         """Fit, calibrate, publish; then the resume state may go."""
         started, run = self.clock.monotonic(), self._describe(checkpoint)
-        scalers = [Scaler.fit(one.features.names, one.values, *one.split.train) for one in self.data]
+        scalers = fit_scalers(self.data)
         env, unit = self._environment(scalers)
         fit = self._fit(env, unit, scalers, checkpoint, run)
         artifact = self._artifact(env, fit, fit.run(), scalers, run)
@@ -136,20 +135,21 @@ class _Job:
         """Facts about the run that do not change its result; a resumed run keeps its id."""
         if checkpoint is not None:
             return {**checkpoint.run, "resumes": checkpoint.run["resumes"] + 1}
-        now, features = self.clock.now(), self.data[0].features
+        now = self.clock.now()
         return {
             "run": f"{now:%Y%m%dT%H%M%S.%fZ}-seed{self.training.seed}", "started_at": iso_z(now),
-            "resumes": 0, "market": features.market, "synthetic": features.synthetic,
+            "resumes": 0, "market": self.data.market, "synthetic": self.data.synthetic,
             "epochs": self.training.stages, "seed": self.training.seed,
             "device": choose_compute("cpu").label, "threads": self.training.threads,
             "torch": torch.__version__,
         }  # fmt: skip
 
-    def _environment(self, scalers: Sequence[Scaler]) -> tuple[MarketEnv, float]:
+    def _rows(self, scalers: Mapping[str, Scaler], rows: Rows) -> list[CoinRows]:
+        return [CoinRows.of(coin, scalers[coin.symbol], rows) for coin in self.data.coins]
+
+    def _environment(self, scalers: Mapping[str, Scaler]) -> tuple[MarketEnv, float]:
         """Lanes over the training range of every coin, and the unit of a reward."""
-        rows = [
-            CoinRows.of(one, scaler, one.split.train) for one, scaler in zip(self.data, scalers, strict=True)
-        ]
+        rows = self._rows(scalers, self.data.split.train)
         unit, training = reward_unit(rows), self.training
         lanes = max(1, training.lanes // len(rows))
         return MarketEnv(
@@ -157,14 +157,11 @@ class _Job:
         ), unit
 
     def _fit(
-        self, env: MarketEnv, unit: float, scalers: Sequence[Scaler],
+        self, env: MarketEnv, unit: float, scalers: Mapping[str, Scaler],
         checkpoint: AgentCheckpoint | None, run: dict[str, Any],
     ) -> PpoFit:  # fmt: skip
         training = self.training
-        unseen = [
-            CoinRows.of(one, scaler, one.split.early_stop)
-            for one, scaler in zip(self.data, scalers, strict=True)
-        ]
+        unseen = self._rows(scalers, self.data.split.early_stop)
 
         def judge(network: PolicyNetwork) -> float:
             return float(np.mean(net_returns(network, unseen, self.costs))) / unit
@@ -203,37 +200,34 @@ class _Job:
         env: MarketEnv,
         fit: PpoFit,
         network: PolicyNetwork,
-        scalers: Sequence[Scaler],
+        scalers: Mapping[str, Scaler],
         run: dict[str, Any],
     ) -> ModelArtifact:
         """Calibrate on the second half of validation, score the first, and join the parts."""
-        split, cpu = self.data[0].split, choose_compute("cpu")
+        split, cpu = self.data.split, choose_compute("cpu")
         with reproducible(cpu, self.training.threads):
-            beside = Scaler.beside({one.symbol: one_s for one, one_s in zip(self.data, scalers, strict=True)})
-            predictor = Predictor(RisePolicy(network), beside, cpu)
-            values = inputs_of([one.values for one in self.data])
+            predictor = Predictor(RisePolicy(network), Scaler.beside(scalers), cpu)
+            values = self.data.values
             early = predictor.stream_all(values, *split.early_stop)
             late = predictor.stream_all(values, *split.calibration)
             self.reporter.safe_point()
             warmup = no_memory(predictor, values, split.calibration, late)
             calibrated = [
                 Calibrated(one, logits, fit_calibrator(logits, one.labels[split.calibration.slice]))
-                for one, logits in zip(self.data, np.ascontiguousarray(late.T), strict=True)
+                for one, logits in zip(self.data.coins, np.ascontiguousarray(late.T), strict=True)
             ]
-        features = self.data[0].features
         return ModelArtifact(
             model=MODEL,
             kind="ppo",
             coins=tuple(
-                coin_part(one.data, scaler, one.fit.calibrator)
-                for one, scaler in zip(calibrated, scalers, strict=True)
+                coin_part(one.data, scalers[one.data.symbol], one.fit.calibrator) for one in calibrated
             ),
             config=network.config.as_dict(),
             tensors=dict(network.state_dict()),
             warmup=warmup,
             record=agent_record(self.identity, env, fit.state, calibrated, early),
-            market=features.market,
-            synthetic=features.synthetic,
+            market=self.data.market,
+            synthetic=self.data.synthetic,
             notes={
                 **run, "created_at": iso_z(self.clock.now()), "bars_per_s": list(fit.state.steps_per_s),
             },
@@ -275,18 +269,6 @@ def _line(stage: Stage, unit: float) -> dict[str, Any]:
         "mean_return_bps": stage.mean_return * unit * _BPS,
         "validation_return_bps": stage.validation_reward * unit * _BPS,
     }
-
-
-def _check_minutes(data: Sequence[Dataset]) -> None:
-    """Raise DataError unless row i is the same minute of all coins, and their split the same."""
-    if not data:
-        raise DataError("no coin to train on", remedy="Name at least one, for example BTC-USD.")
-    if len({(one.ts0, one.rows, one.split) for one in data}) > 1:
-        ranges = ", ".join(f"{one.symbol} {one.features.start} … {one.features.end}" for one in data)
-        raise DataError(
-            f"the coins do not cover the same minutes: {ranges}",
-            remedy="Generate or import the candles of all over one range, then build the features of all.",
-        )
 
 
 def _finished(paths: HomePaths, identity: dict[str, Any]) -> TrainingResult | None:
