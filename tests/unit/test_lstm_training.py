@@ -1,6 +1,5 @@
 import doctest
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -313,11 +312,6 @@ def test_lanes_read_every_row_once_and_never_across_a_gap(gaps_and_sizes, count,
     assert plan.bars == sum(rows.size for rows in ranges)
     assert joined(plan.read_until(plan.chunks)) == joined(plan.lanes) == tuple(ranges)
     assert [rows.size for rows in plan.read_until(1)] == [min(chunk, lane.size) for lane in plan.lanes]
-    blocks = plan.blocks()
-    assert [lane for _, block in blocks for lane in block] == list(plan.lanes)
-    assert all(plan.lanes[first] == block[0] for first, block in blocks)
-    assert all(lane.size == block[0].size for _, block in blocks for lane in block)
-    assert all(one.hi == two.lo for _, block in blocks for one, two in pairwise(block))
 
 
 def test_a_reader_refuses_to_skip_or_repeat():

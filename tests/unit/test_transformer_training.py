@@ -5,7 +5,9 @@ import pytest
 import torch
 from tradingai.engine.core.errors import ArtifactError, DataError, InterruptedRunError, UsageError
 from tradingai.engine.datasets.splits import Rows
+from tradingai.engine.features.files import RowReader, release
 from tradingai.engine.features.scaler import Scaler
+from tradingai.engine.features.side_by_side import SideBySide
 from tradingai.engine.models.calibration import log_loss, sigmoid
 from tradingai.engine.models.predict import Predictor
 from tradingai.engine.training.checkpoint import load_checkpoint, save_checkpoint
@@ -135,8 +137,18 @@ def test_a_resume_state_of_another_network_or_damaged_is_refused_by_name(tmp_pat
     assert caught.value.remedy.endswith("`tradingai train transformer --fresh`.")
 
 
-def test_features_side_by_side_are_read_and_scaled_as_one_matrix():
+def stored(tmp_path, matrices):
+    """The same matrices as memory maps of files."""
+    for number, matrix in enumerate(matrices):
+        np.save(tmp_path / f"{number}.npy", matrix)
+    return [np.lib.format.open_memmap(tmp_path / f"{n}.npy", mode="r") for n in range(len(matrices))]
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_features_side_by_side_are_read_and_scaled_as_one_matrix(tmp_path, on_disk):
     task = leading_task(400)
+    if on_disk:
+        task = replace(task, values=SideBySide(stored(tmp_path, task.values.matrices)))
     plan = LanePlan.over((Rows(10, 60), Rows(80, 91)), 3, 7)
     reader = LaneReader(plan, task.values, task.labels, task.scaler, task.returns)
     for index in range(plan.chunks):
@@ -148,6 +160,27 @@ def test_features_side_by_side_are_read_and_scaled_as_one_matrix():
             np.testing.assert_array_equal(labels[:n, number], task.labels[rows])
             np.testing.assert_array_equal(returns[:n, number], task.returns[rows])
             assert (labels[n:, number] == -1).all()
+
+
+def test_rows_are_read_from_the_file_and_what_is_missing_is_named(tmp_path):
+    plain = np.arange(60, dtype=np.float32).reshape(20, 3)
+    (matrix,) = stored(tmp_path, [plain])
+    rows, out = RowReader(matrix), np.zeros((4, 3), dtype=np.float32)
+    rows.into(out, 5)
+    np.testing.assert_array_equal(out, plain[5:9])
+    RowReader(matrix[3:]).into(out, 5)
+    np.testing.assert_array_equal(out, plain[8:12])
+    RowReader(plain).into(out, 16)
+    np.testing.assert_array_equal(out, plain[16:])
+    release(matrix)
+    np.testing.assert_array_equal(matrix, plain)
+    with (tmp_path / "0.npy").open("r+b") as file:
+        file.truncate(300)
+    with pytest.raises(ArtifactError, match="ends before row 20"):
+        rows.into(out, 16)
+    (tmp_path / "0.npy").unlink()
+    with pytest.raises(ArtifactError, match=r"0\.npy cannot be read"):
+        RowReader(matrix)
 
 
 def test_the_loss_is_that_of_labelled_bars_alone():

@@ -26,6 +26,7 @@ from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.core.symbols import HORIZON_MINUTES
 from tradingai.engine.datasets.market import MarketDataset
 from tradingai.engine.datasets.splits import Rows
+from tradingai.engine.features.files import release
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.artifact import (
     ModelArtifact,
@@ -221,9 +222,11 @@ def fit_scalers(data: MarketDataset) -> dict[str, Scaler]:
 
     Raises DataError for features that are not finite there.
     """
-    return {
-        coin.symbol: Scaler.fit(coin.features.names, coin.values, *data.split.train) for coin in data.coins
-    }
+    scalers: dict[str, Scaler] = {}
+    for coin in data.coins:
+        scalers[coin.symbol] = Scaler.fit(coin.features.names, coin.values, *data.split.train)
+        release(coin.values)
+    return scalers
 
 
 def fit_task(

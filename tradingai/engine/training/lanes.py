@@ -17,6 +17,7 @@ from tradingai.engine.core.errors import DataError
 from tradingai.engine.datasets.labels import NO_LABEL, Labels
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.compute import Features
+from tradingai.engine.features.files import RowReader
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.features.side_by_side import Matrix, SideBySide
 
@@ -65,17 +66,6 @@ class LanePlan:
         """Rows of an epoch."""
         return sum(lane.size for lane in self.lanes)
 
-    def blocks(self) -> list[tuple[int, list[Rows]]]:
-        """Runs of adjacent lanes of equal length, each with the number of its first lane."""
-        found: list[tuple[int, list[Rows]]] = []
-        for number, lane in enumerate(self.lanes):
-            last = found[-1][1][-1] if found else None
-            if last is not None and last.hi == lane.lo and last.size == lane.size:
-                found[-1][1].append(lane)
-            else:
-                found.append((number, [lane]))
-        return found
-
     def read_until(self, chunk: int) -> list[Rows]:
         """What each lane has read before a chunk."""
         return [Rows(lane.lo, min(lane.lo + chunk * self.chunk, lane.hi)) for lane in self.lanes]
@@ -93,18 +83,18 @@ class Chunk(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Adjacent lanes of one coin's features: where they go in a chunk, and what they are scaled by."""
+class _Coin:
+    """One coin's features: where they are read, where they go in a chunk, and what they are scaled by."""
 
-    lanes: slice
+    rows: RowReader
     columns: slice
-    block: Features
-    """[steps, lanes, F], a view of the stored matrix."""
     scaler: Scaler
+    unscaled: Features
+    """Room for a chunk, float32 [lanes, steps, F]."""
 
 
 class LaneReader:
-    """Reads chunks of all lanes from the feature matrices in place, in order, and knows what it has read."""
+    """Reads chunks of all lanes from the stored features, in order, and knows what it has read."""
 
     def __init__(
         self,
@@ -121,17 +111,13 @@ class LaneReader:
         self._features = np.zeros((plan.chunk, len(plan.lanes), values.shape[1]), dtype=np.float32)
         self._labels = _by_lane(plan, labels.reshape(len(labels), -1), NO_LABEL)
         self._returns = None if returns is None else _by_lane(plan, returns, 0.0)
-        self._sources: list[_Source] = []
-        matrices = values.matrices if isinstance(values, SideBySide) else (values,)
+        self._coins: list[_Coin] = []
         column = 0
-        for matrix in matrices:
+        for matrix in values.matrices if isinstance(values, SideBySide) else (values,):
             columns = slice(column, column + matrix.shape[1])
             column = columns.stop
-            own, plain = _columns(scaler, columns), np.asarray(matrix)
-            for first, lanes in plan.blocks():
-                block = plain[lanes[0].lo : lanes[-1].hi].reshape(len(lanes), lanes[0].size, -1)
-                at = slice(first, first + len(lanes))
-                self._sources.append(_Source(at, columns, block.transpose(1, 0, 2), own))
+            room = np.zeros((len(plan.lanes), plan.chunk, matrix.shape[1]), dtype=np.float32)
+            self._coins.append(_Coin(RowReader(matrix), columns, _columns(scaler, columns), room))
 
     def chunk(self, index: int) -> Chunk:
         """The next chunk; every epoch begins with chunk 0.
@@ -142,9 +128,13 @@ class LaneReader:
             raise ValueError(f"chunk {index} was asked for, {self.position} is next")
         lo, hi = index * self.plan.chunk, min((index + 1) * self.plan.chunk, self.plan.steps)
         features = self._features[: hi - lo]
-        for source in self._sources:
-            rows = source.block[lo:hi]
-            source.scaler.transform(rows, out=features[: len(rows), source.lanes, source.columns])
+        for coin in self._coins:
+            for number, lane in enumerate(self.plan.lanes):
+                steps = min(lane.size, hi) - lo
+                if steps > 0:
+                    coin.rows.into(coin.unscaled[number, :steps], lane.lo + lo)
+            unscaled = coin.unscaled[:, : hi - lo].swapaxes(0, 1)
+            coin.scaler.transform(unscaled, out=features[..., coin.columns])
         self.position += 1
         labels = np.ascontiguousarray(self._labels[lo:hi])
         returns = None if self._returns is None else np.ascontiguousarray(self._returns[lo:hi])
