@@ -112,6 +112,21 @@ def test_each_coin_has_the_constants_of_its_own_refit(prepared):
         assert right.mean() == pytest.approx(recorded, abs=1e-12)
 
 
+def test_the_record_says_how_well_the_trend_is_known(prepared):
+    paths, result, _ = prepared
+    market, artifact = load_market(paths, COINS), load_artifact(result.path)
+    lo, hi = market.split.calibration
+    scaler = Scaler.beside({part.symbol: part.scaler for part in artifact.coins})
+    scaled = scaler.transform(market.values[slice(lo - artifact.warmup.bars, hi)])
+    with torch.inference_mode():
+        outputs = artifact.network().outputs(torch.from_numpy(scaled)[:, None])
+    for number, coin in enumerate(market.coins):
+        said = outputs.trend[artifact.warmup.bars :, 0, number].double().numpy()
+        came = np.log(coin.close[lo + 15 : hi + 15] / coin.close[lo:hi])
+        recorded = result.record["coins"][coin.symbol]["trend"]["correlation"]
+        assert np.corrcoef(said, came)[0, 1] == pytest.approx(recorded, abs=1e-6)
+
+
 def test_a_cold_start_after_the_warm_up_answers_as_the_stream_does(prepared):
     paths, result, _ = prepared
     market, artifact = load_market(paths, COINS), load_artifact(result.path)

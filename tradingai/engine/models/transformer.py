@@ -118,6 +118,21 @@ class TransformerNetwork(nn.Module):
         return Outputs(self.direction(normed).float(), self.trend(normed).float(), tuple(after))
 
 
+class TrendHead(nn.Module):
+    """The same network answering with its trend instead of its direction, for whatever streams a network."""
+
+    def __init__(self, network: TransformerNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, scaled: Tensor, state: TransformerState | None = None
+    ) -> tuple[Tensor, TransformerState]:
+        """Expected standardised return, float32 [steps, lanes, coins], and the state."""
+        outputs = self.network.outputs(scaled, state)
+        return outputs.trend, outputs.state
+
+
 class _Block(nn.Module):
     """Attention over the window, then a feed-forward layer, each added to what comes in."""
 

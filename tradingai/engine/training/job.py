@@ -38,6 +38,7 @@ from tradingai.engine.models.artifact import (
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.device import Compute, choose_compute, reproducible
 from tradingai.engine.models.predict import Predictor
+from tradingai.engine.models.transformer import TransformerNetwork, TrendHead
 from tradingai.engine.models.warmup import measure_warmup
 from tradingai.engine.training.checkpoint import Checkpoint, last_path, load_checkpoint, save_checkpoint
 from tradingai.engine.training.config import Training
@@ -196,9 +197,10 @@ class _Job:
             lo, hi = split.calibration
             fed = Rows(max(first, lo - warmup.bars), hi)
             logits = predictor.stream_all(values, lo, hi, lo - fed.lo)
+            trends = self._trends(fit, predictor, fed)
             calibrated = [
-                Calibrated(coin, own, fit_calibrator(own, coin.labels[lo:hi]))
-                for coin, own in zip(data.coins, np.ascontiguousarray(logits.T), strict=True)
+                Calibrated(coin, own, fit_calibrator(own, coin.labels[lo:hi]), trend)
+                for coin, own, trend in zip(data.coins, np.ascontiguousarray(logits.T), trends, strict=True)
             ]
         warmup_fed = Rows(max(first, measured.lo - longest), measured.hi)
         return ModelArtifact(
@@ -215,6 +217,16 @@ class _Job:
             synthetic=data.synthetic,
             notes={**run, "created_at": iso_z(self.clock.now()), "bars_per_s": list(fit.bars_per_s)},
         )
+
+    def _trends(self, fit: FitResult, predictor: Predictor, fed: Rows) -> list[float | None]:
+        """Of each coin the correlation of the trend head with what came, on the calibration range."""
+        if not isinstance(fit.network, TransformerNetwork):
+            return [None] * len(self.data.coins)
+        lo, hi = self.data.split.calibration
+        streamed = replace(predictor, network=TrendHead(fit.network))
+        said = streamed.stream_all(self.data.values, lo, hi, lo - fed.lo)
+        came = self.data.forward_returns([1.0] * len(self.data.coins))[lo:hi]
+        return [float(np.corrcoef(said[:, coin], came[:, coin])[0, 1]) for coin in range(said.shape[1])]
 
 
 def fit_scalers(data: MarketDataset) -> dict[str, Scaler]:

@@ -5,7 +5,8 @@ The record, which every evaluation reads and every certificate rests on::
     identity      what determines the result: inputs hash, settings, threads, device, versions
     coins         per coin: inputs (candles_sha256, features_sha256, definitions_sha256, rows, start, end,
                   first_valid), calibrator (method and cv_log_loss), validation (log_loss and accuracy on the
-                  calibration range before and after calibration)
+                  calibration range before and after calibration), and where the network says it, trend
+                  (correlation of said and real forward return on the calibration range)
     split         the time split (half-open row ranges)
     consumed      per part the ranges fed to the network and those scored, as read, not as planned:
                   train {fed, scored, visits_per_epoch, labels}, warmup {fed},
@@ -74,11 +75,15 @@ class Calibrated:
     data: Dataset
     logits: Floats
     fit: CalibrationFit
+    trend: float | None = None
+    """Correlation of the trend head with the forward return on the same range; None without such a head."""
 
     def as_dict(self) -> dict[str, Any]:
         """The coin's entry in the record."""
         labels = self.data.labels[self.data.split.calibration.slice]
+        trend = {} if self.trend is None else {"trend": {"correlation": self.trend}}
         return {
+            **trend,
             "inputs": _inputs(self.data),
             "calibrator": self.fit.as_dict(),
             "validation": {
