@@ -33,7 +33,7 @@ from tradingai.engine.decision.state import DeskConfig, open_desk
 from tradingai.engine.features.compute import compute, live_tail
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.features.scaler import Scaler
-from tradingai.engine.inference.carried import CarriedLstm, one_thread
+from tradingai.engine.inference.carried import CarriedNetwork, one_thread
 from tradingai.engine.inference.promoted import LiveModel, PromotedModels
 from tradingai.engine.inference.stream import KEPT_MINUTES, MarketStream
 from tradingai.engine.models.artifact import ModelArtifact, Warmup
@@ -129,7 +129,7 @@ def live_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latenc
 def stateless_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
     """The baseline: nothing is carried, so each scan computes and feeds all minutes that are kept again."""
     market = {name: read_candles(paths, name, verify=False) for name in PIPELINE_SYMBOLS}
-    networks = [CarriedLstm(live) for live in models.models]
+    networks = [CarriedNetwork(live) for live in models.models]
     rows, found = len(market["BTC-USD"]), Latencies()
     for stop in range(rows - INTERVAL * scans, rows, INTERVAL):
         kept: dict[str, Candles] = {

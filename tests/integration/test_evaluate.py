@@ -64,7 +64,7 @@ class Bench:
 
     def examined(self):
         loaded = evaluate._load(self.paths, best_path(self.paths, MODEL))
-        return evaluate._examined(self.paths, loaded, loaded.coins[0])
+        return evaluate._examined(loaded, loaded.coins[0])
 
     def entries(self):
         return len(read_ledger(self.paths.ledger))

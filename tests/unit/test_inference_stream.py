@@ -13,7 +13,7 @@ from tradingai.engine.decision.ensemble import EnsembleConfig
 from tradingai.engine.features.compute import live_tail
 from tradingai.engine.features.registry import feature_set, peers_of
 from tradingai.engine.inference.blocks import BlockFeatures
-from tradingai.engine.inference.coin import LONGEST_CATCH_UP
+from tradingai.engine.inference.market import LONGEST_CATCH_UP
 from tradingai.engine.inference.promoted import LiveModel, PromotedModels, PromotionWatch, load_promoted
 from tradingai.engine.inference.stream import MarketStream
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+MODEL_FILE: Final = "model.pt"
+"""A version's own copy of the artifact, in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class HomePaths:
     def versions(self) -> Path:
         """Immutable copies of every evaluated artifact."""
         return self.models / "versions"
+
+    def version_model(self, model: str, version: str) -> Path:
+        """A version's own copy of the artifact."""
+        return self.versions / model / version / MODEL_FILE
 
     @property
     def promoted(self) -> Path:

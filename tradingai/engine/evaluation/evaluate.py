@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tradingai.engine.core.candles import Candles
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import ArtifactError, MissingError
 from tradingai.engine.core.events import EvaluationFinished, Event, GateDecided, JobSkipped
@@ -27,23 +26,21 @@ from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import REPORT_SCHEMA
 from tradingai.engine.core.reporting import Progress, Reporter
-from tradingai.engine.core.symbols import HORIZON_MINUTES, MINUTE_US
 from tradingai.engine.datasets.dataset import Dataset, load_dataset
 from tradingai.engine.datasets.together import check_together
 from tradingai.engine.evaluation.assess import Assessment, JudgedBars, Subject, assess
-from tradingai.engine.evaluation.backtest import BacktestPlan, TradedRange, backtest
+from tradingai.engine.evaluation.backtest import BacktestPlan, backtest
 from tradingai.engine.evaluation.baselines import majority_up
 from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, run_battery
-from tradingai.engine.evaluation.leakage.causality import Market
 from tradingai.engine.evaluation.leakage.examined import Examined
 from tradingai.engine.evaluation.leakage.pipeline import Pipeline
-from tradingai.engine.features.registry import ATR_RATIO, feature_set
+from tradingai.engine.evaluation.stored import StoredCoin
+from tradingai.engine.features.registry import feature_set
 from tradingai.engine.gates import LEAKAGE_CHECKS, Thresholds
 from tradingai.engine.models.artifact import ModelArtifact, again, best_path, check_features, load_artifact
 from tradingai.engine.models.device import choose_compute, reproducible
+from tradingai.engine.models.ensemble import ENSEMBLE, EnsembleVoice, components_of
 from tradingai.engine.models.voice import NetworkVoice, Voice
-from tradingai.engine.providers.quality import Rule
-from tradingai.engine.store.candle_files import read_candles, read_flags
 from tradingai.engine.store.oracle_files import read_oracle
 
 Floats = npt.NDArray[np.float64]
@@ -154,11 +151,11 @@ def differences(before: ModelReport, after: ModelReport) -> list[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Loaded:
-    """A model beside the data it is judged on, its coins in the order of its artifact."""
+    """A model beside the data of all coins it looks at, in the order of its inputs."""
 
     path: Path
     voice: Voice
-    coins: tuple[_Coin, ...]
+    coins: tuple[StoredCoin, ...]
 
     @property
     def artifact(self) -> ModelArtifact:
@@ -169,6 +166,11 @@ class _Loaded:
     def data(self) -> tuple[Dataset, ...]:
         """Every coin's."""
         return tuple(coin.data for coin in self.coins)
+
+    @property
+    def judged(self) -> tuple[StoredCoin, ...]:
+        """The coins it speaks of."""
+        return tuple(coin for coin in self.coins if coin.data.symbol in self.artifact.symbols)
 
     def candidate(self, thresholds: Thresholds, plan: BacktestPlan) -> Candidate:
         """What the ledger has to know before it can count the attempt."""
@@ -182,7 +184,7 @@ class _Loaded:
         }
         return Candidate(
             model=self.artifact.model,
-            tests={coin.data.symbol: coin.test_sha256 for coin in self.coins},
+            tests={coin.data.symbol: coin.test_sha256 for coin in self.judged},
             artifact_sha256=self.artifact.sha256,
             artifact=self.path,
             sidecar=self.path.with_suffix(".json"),
@@ -190,42 +192,39 @@ class _Loaded:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Coin:
-    """One coin's data with its stored candles."""
-
-    data: Dataset
-    own: Candles
-
-    @property
-    def test_sha256(self) -> str:
-        """Hash of the test range's times and prices, up to the last close a label looks at."""
-        test = self.data.split.test
-        hasher = hashlib.sha256(self.data.symbol.encode())
-        for column in self.own[test.lo : test.hi + HORIZON_MINUTES].columns().values():
-            hasher.update(np.ascontiguousarray(column).data)
-        return hasher.hexdigest()
-
-
 def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Loaded:
     artifact = load_artifact(path, expect_sha256)
-    coins = tuple(_coin(paths, artifact, symbol) for symbol in artifact.symbols)
-    check_together([coin.data for coin in coins])
-    return _Loaded(path, NetworkVoice(artifact), coins)
+    voice = load_voice(paths, artifact)
+    data = [_checked(artifact, load_dataset(paths, symbol)) for symbol in voice.inputs]
+    check_together(data)
+    return _Loaded(path, voice, tuple(StoredCoin.read(paths, one) for one in data))
 
 
-def _coin(paths: HomePaths, artifact: ModelArtifact, symbol: str) -> _Coin:
-    """The coin's stored data, which must be what the model was trained beside."""
-    data = load_dataset(paths, symbol)
+def load_voice(paths: HomePaths, artifact: ModelArtifact) -> Voice:
+    """What the artifact says of its coins. Raises ArtifactError for an ensemble whose parts are not there."""
+    if artifact.kind != ENSEMBLE:
+        return NetworkVoice(artifact)
+    parts = components_of(artifact)
+    voices = [
+        NetworkVoice(load_artifact(paths.version_model(part.model, part.version), expect_sha256=part.sha256))
+        for part in parts
+    ]
+    return EnsembleVoice(artifact, voices)
+
+
+def _checked(artifact: ModelArtifact, data: Dataset) -> Dataset:
+    """A coin's stored data, which must be what the model was trained beside."""
+    if data.symbol not in artifact.symbols:
+        return data
     check_features(artifact, data.features)
-    trained_on = artifact.record["coins"][symbol]["inputs"]["inputs_sha256"]
+    trained_on = artifact.record["coins"][data.symbol]["inputs"]["inputs_sha256"]
     if trained_on != data.inputs_sha256:
         raise ArtifactError(
-            f"{artifact.model} was trained on other data of {symbol} ({trained_on[:8]}) than is "
+            f"{artifact.model} was trained on other data of {data.symbol} ({trained_on[:8]}) than is "
             f"stored now ({data.inputs_sha256[:8]}): its test range would not be the one it was kept from",
             remedy=again(artifact.model),
         )
-    return _Coin(data, read_candles(paths, symbol, verify=False))
+    return data
 
 
 def _assess(
@@ -239,8 +238,8 @@ def _assess(
     """Everything but the attempts, coin by coin."""
     artifact, found = loaded.artifact, []
     with reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
-        for number, coin in enumerate(loaded.coins):
-            telling = _Coinwise(reporter, number, len(loaded.coins), coin.data.symbol)
+        for number, coin in enumerate(loaded.judged):
+            telling = _Coinwise(reporter, number, len(loaded.judged), coin.data.symbol)
             found.append(_assess_coin(paths, loaded, coin, thresholds, plan, telling, clock))
     return found
 
@@ -248,7 +247,7 @@ def _assess(
 def _assess_coin(
     paths: HomePaths,
     loaded: _Loaded,
-    coin: _Coin,
+    coin: StoredCoin,
     thresholds: Thresholds,
     plan: BacktestPlan,
     reporter: Reporter,
@@ -259,9 +258,9 @@ def _assess_coin(
     test_sha256 = coin.test_sha256
     rng = np.random.default_rng(int(digest([artifact.sha256, test_sha256, BATTERY_VERSION])[:16], 16))
     reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
-    examined = _examined(paths, loaded, coin)
+    examined = _examined(loaded, coin)
     reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "backtest"}))
-    traded = backtest(plan, traded_range(data, coin.own, examined), reporter)
+    traded = backtest(plan, coin.traded(artifact.model, examined.test, examined.probability), reporter)
     leakage = run_battery(examined, rng, reporter, clock)
     subject = Subject(
         model=artifact.model,
@@ -301,28 +300,15 @@ def _report(
     loaded: _Loaded, assessments: Sequence[Assessment], attempts: Mapping[str, int], version: str
 ) -> ModelReport:
     """The report of one version from what was found of its coins."""
-    del loaded
-    return ModelReport.of(one.report(attempts[one.subject.symbol], version) for one in assessments)
-
-
-def traded_range(data: Dataset, own: Candles, examined: Examined) -> TradedRange:
-    """What the backtest goes through."""
-    market, test = examined.market, data.split.test
-    column = data.features.names.index(ATR_RATIO)
-    return TradedRange(
-        model=examined.artifact.model,
-        symbol=data.symbol,
-        candles=own,
-        real=~market.filled[data.symbol],
-        peers_real=tuple(~_filled_beside(own, market, peer) for peer in data.features.peers),
-        lo=test.lo,
-        hi=test.hi,
-        probability=examined.probability,
-        atr_ratio=np.array(data.values[test.slice, column]),
+    artifact = loaded.artifact
+    parts = components_of(artifact) if artifact.kind == ENSEMBLE else ()
+    return ModelReport.of(
+        (one.report(attempts[one.subject.symbol], version) for one in assessments),
+        ((part.model, part.version, part.sha256) for part in parts),
     )
 
 
-def _examined(paths: HomePaths, loaded: _Loaded, coin: _Coin) -> Examined:
+def _examined(loaded: _Loaded, coin: StoredCoin) -> Examined:
     """The model with one coin's data, and what it says on that coin's test range."""
     data, test = coin.data, coin.data.split.test
     values = {one.symbol: one.values for one in loaded.data}
@@ -331,7 +317,7 @@ def _examined(paths: HomePaths, loaded: _Loaded, coin: _Coin) -> Examined:
         voice=loaded.voice,
         data=data,
         together=loaded.data,
-        market=_market(paths, coin, loaded.artifact.coin(data.symbol).scaler.std),
+        market=coin.market(loaded.artifact.coin(data.symbol).scaler.std),
         pipelines={
             one.symbol: Pipeline.of(feature_set(one.symbol, tuple(one.features.peers))) for one in loaded.data
         },
@@ -340,13 +326,7 @@ def _examined(paths: HomePaths, loaded: _Loaded, coin: _Coin) -> Examined:
     )
 
 
-def _filled_beside(own: Candles, market: Market, peer: str) -> npt.NDArray[np.bool_]:
-    """Which of a peer's minutes were filled, on the rows of ``own``."""
-    first = int(own.ts[0] - market.candles[peer].ts[0]) // MINUTE_US
-    return market.filled[peer][first : first + len(own)]
-
-
-def _judged(paths: HomePaths, coin: _Coin, probability: Floats) -> JudgedBars:
+def _judged(paths: HomePaths, coin: StoredCoin, probability: Floats) -> JudgedBars:
     data, test = coin.data, coin.data.split.test
     expected = _oracle(paths, data.symbol) if data.features.synthetic else None
     return JudgedBars(
@@ -368,23 +348,7 @@ def _oracle(paths: HomePaths, symbol: str) -> Floats | None:
         return None
 
 
-def _market(paths: HomePaths, coin: _Coin, scale: Floats) -> Market:
-    """Stored candles of the coin and its peers, with the rows that cleaning filled."""
-    symbol = coin.data.symbol
-    candles = {symbol: coin.own}
-    for peer in coin.data.features.peers:
-        candles[peer] = read_candles(paths, peer)
-    filled = {name: _filled(paths, name, series) for name, series in candles.items()}
-    return Market(symbol, candles, filled, coin.data.values, scale)
-
-
-def _filled(paths: HomePaths, symbol: str, candles: Candles) -> npt.NDArray[np.bool_]:
-    flags = read_flags(paths, symbol)
-    wanted = flags.ts[(flags.mask & int(Rule.FILLED)) > 0]
-    return np.isin(candles.ts, wanted, assume_unique=True)
-
-
-def _inputs(loaded: _Loaded, coin: _Coin, test_sha256: str, probability: Floats) -> dict[str, Any]:
+def _inputs(loaded: _Loaded, coin: StoredCoin, test_sha256: str, probability: Floats) -> dict[str, Any]:
     artifact, data = loaded.artifact, coin.data
     return {
         "artifact_sha256": artifact.sha256,

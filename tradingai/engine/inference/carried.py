@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
+from tradingai.engine.core.candles import Floats
 from tradingai.engine.features.compute import Features
+from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.inference.promoted import LiveModel
-from tradingai.engine.models.lstm import LstmState
 
 
 @contextmanager
@@ -28,17 +29,20 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class CarriedLstm:
-    """One coin's LSTM, fed minute by minute within :func:`one_thread`. Rows are float32 [k, F], unscaled."""
+class CarriedNetwork:
+    """A promoted network, fed minute by minute within :func:`one_thread`.
+
+    Rows are float32 [k, F], unscaled, those of several coins side by side in the order of the artifact.
+    """
 
     def __init__(self, live: LiveModel) -> None:
         self.live = live
-        self._network = live.artifact.network()
-        self._scaler = live.artifact.coins[0].scaler
-        self._calibrator = live.artifact.coins[0].calibrator
-        self._state: LstmState | None = None
+        artifact = live.artifact
+        self._network = artifact.network()
+        self._scaler = Scaler.beside({part.symbol: part.scaler for part in artifact.coins})
+        self._state: Any = None
         self._fed = 0
-        self._logit = float("nan")
+        self._logits: Floats = np.full(len(artifact.coins), np.nan)
 
     @property
     def cold(self) -> bool:
@@ -57,7 +61,8 @@ class CarriedLstm:
 
     def forget(self) -> None:
         """Start cold at the next minute."""
-        self._state, self._fed, self._logit = None, 0, float("nan")
+        self._state, self._fed = None, 0
+        self._logits = np.full(len(self._logits), np.nan)
 
     def start(self, rows: Features) -> None:
         """Run through ``rows`` [k, F] from a cold start, all at once."""
@@ -71,14 +76,17 @@ class CarriedLstm:
 
     def fault(self) -> str | None:
         """Why the newest minute gave no number, or None."""
-        return None if math.isfinite(self._logit) else f"its logit is {self._logit}"
+        wrong = self._logits[~np.isfinite(self._logits)]
+        return None if not len(wrong) else f"its logit is {wrong[0]}"
 
-    def probability(self) -> float:
-        """Calibrated P(up) at the newest minute."""
-        return float(self._calibrator.probability(np.array([self._logit]))[0])
+    def probability(self, symbol: str) -> float:
+        """Calibrated P(up) of one of its coins at the newest minute."""
+        coin = self.live.symbols.index(symbol)
+        calibrator = self.live.artifact.coins[coin].calibrator
+        return float(calibrator.probability(self._logits[coin : coin + 1])[0])
 
     def _feed(self, rows: Features) -> None:
         scaled = torch.from_numpy(self._scaler.transform(rows[:, None]))
         logits, self._state = self._network(scaled, self._state)
-        self._logit = float(logits[-1, 0, 0])
+        self._logits = logits[-1, 0].numpy().astype(np.float64)
         self._fed += len(rows)

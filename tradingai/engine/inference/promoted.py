@@ -11,18 +11,19 @@ from tradingai.engine.core.errors import ArtifactError, TradingAIError
 from tradingai.engine.core.events import ModelRefused
 from tradingai.engine.core.ledger import Ledger, LedgerEntry, read_ledger
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.decision.ensemble import MODEL_KINDS, EnsembleConfig
 from tradingai.engine.features.declaration import FeatureSet
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.models.artifact import ModelArtifact, feature_difference, load_artifact
-from tradingai.engine.registry.versions import MODEL_FILE, version_folder
+from tradingai.engine.models.ensemble import ENSEMBLE, EnsembleRule, components_of, rule_of
 
-RUNNABLE: Final = frozenset({"lstm"})
+RUNNABLE: Final = frozenset(MODEL_KINDS)
 """Kinds of models that this version can run minute by minute."""
 
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """A version with its artifact, ready to run on one coin. Raises ArtifactError when it cannot be."""
+    """A version with its artifact, ready to run. Raises ArtifactError when it cannot be."""
 
     model: str
     version: str
@@ -34,15 +35,15 @@ class LiveModel:
                 f"{self.model} is of kind {self.artifact.kind!r}, which this version cannot run",
                 remedy="Use the version of tradingai that made it.",
             )
-        (part,) = self.artifact.coins
-        if part.definitions_sha256 != self.features.sha256:
-            trained = dict(zip(part.feature_names, part.feature_sha256, strict=True))
-            now = {feature.name: feature.sha256 for feature in self.features.features}
-            raise ArtifactError(
-                f"{self.model} {self.version} was trained on other features than this version computes: "
-                f"{feature_difference(trained, now)}",
-                remedy=f"Train it again, or roll back: `tradingai models rollback {self.model}`.",
-            )
+        for part in self.artifact.coins:
+            if part.definitions_sha256 != self.features[part.symbol].sha256:
+                trained = dict(zip(part.feature_names, part.feature_sha256, strict=True))
+                now = {feature.name: feature.sha256 for feature in self.features[part.symbol].features}
+                raise ArtifactError(
+                    f"{self.model} {self.version} was trained on other features than this version computes: "
+                    f"{feature_difference(trained, now)}",
+                    remedy=f"Train it again, or roll back: `tradingai models rollback {self.model}`.",
+                )
 
     @property
     def kind(self) -> str:
@@ -50,9 +51,9 @@ class LiveModel:
         return self.artifact.kind
 
     @property
-    def symbol(self) -> str:
-        """The coin."""
-        return self.artifact.symbols[0]
+    def symbols(self) -> tuple[str, ...]:
+        """The coins it looks at and speaks of."""
+        return self.artifact.symbols
 
     @property
     def sha256(self) -> str:
@@ -60,10 +61,39 @@ class LiveModel:
         return self.artifact.sha256
 
     @cached_property
-    def features(self) -> FeatureSet:
-        """The features it was trained on, as this version computes them."""
-        part = self.artifact.coins[0]
-        return feature_set(part.symbol, part.peers)
+    def features(self) -> dict[str, FeatureSet]:
+        """By coin the features it was trained on, as this version computes them."""
+        return {part.symbol: feature_set(part.symbol, part.peers) for part in self.artifact.coins}
+
+    @property
+    def reach(self) -> int:
+        """Minutes of candles before its first probability."""
+        return max(one.lookback for one in self.features.values()) + self.artifact.warmup.bars + 1
+
+
+@dataclass(frozen=True, eq=False)
+class LiveEnsemble:
+    """A promoted ensemble: how the models it was made of become one probability."""
+
+    version: str
+    artifact: ModelArtifact
+
+    @cached_property
+    def rule(self) -> EnsembleRule:
+        """Weights, calibrators, and whether the agent takes part."""
+        return rule_of(self.artifact)
+
+    def unfit(self, models: Iterable[LiveModel], config: EnsembleConfig) -> str:
+        """Why it says nothing of these models with these weights; empty when it does."""
+        made_of = {part.model: part for part in components_of(self.artifact)}
+        for live in models:
+            part = made_of.get(live.model)
+            if part is None or part.sha256 != live.sha256:
+                was = "without it" if part is None else f"of {part.version}"
+                return f"{live.model} {live.version} is live, and it was made {was}"
+        if self.rule.config != config:
+            return "it was made with other ENSEMBLE_WEIGHTS"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +102,24 @@ class PromotedModels:
 
     models: tuple[LiveModel, ...] = ()
     refused: tuple[ModelRefused, ...] = ()
+    ensemble: LiveEnsemble | None = None
 
     @property
     def hashes(self) -> dict[str, str]:
         """Model id to artifact hash, for the run's record."""
-        return {live.model: live.sha256 for live in self.models}
+        found = {live.model: live.sha256 for live in self.models}
+        return found if self.ensemble is None else {**found, ENSEMBLE: self.ensemble.artifact.sha256}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Model id to version."""
+        found = {live.model: live.version for live in self.models}
+        return found if self.ensemble is None else {**found, ENSEMBLE: self.ensemble.version}
 
     def note(self, symbol: str) -> str:
         """Why a coin has no probability when no model of it runs."""
         for event in self.refused:
-            if event.model.endswith(symbol):
+            if event.model.endswith(symbol) or "_" not in event.model:
                 return f"{event.model} {event.version} was refused: {event.reason}"
         return "no model is promoted"
 
@@ -94,26 +132,38 @@ def load_promoted(
     A model whose file is missing, damaged or not the one the ledger recorded is refused: nothing is raised.
     """
     wanted = list(symbols)
-    before = {(live.model, live.version, live.sha256): live for live in (known or PromotedModels()).models}
-    models: list[LiveModel] = []
+    known = known or PromotedModels()
+    before: dict[tuple[str, str, str], LiveModel | LiveEnsemble] = {
+        (live.model, live.version, live.sha256): live for live in known.models
+    }
+    if known.ensemble is not None:
+        before[ENSEMBLE, known.ensemble.version, known.ensemble.artifact.sha256] = known.ensemble
+    found: list[LiveModel | LiveEnsemble] = []
     refused: list[ModelRefused] = []
-    coins = {model: _symbol(ledger, entry) for model, entry in ledger.live().items()}
-    live = [(model, entry) for model, entry in ledger.live().items() if coins[model] in wanted]
-    for model, entry in sorted(live, key=lambda item: (wanted.index(coins[item[0]]), item[0])):
+    coins = {model: _coins(ledger, entry, wanted) for model, entry in ledger.live().items()}
+    live = [(model, entry) for model, entry in ledger.live().items() if coins[model]]
+    for model, entry in sorted(live, key=lambda item: (coins[item[0]][0], item[0])):
         try:
             kept = before.get((model, entry.version, entry.artifact_sha256))
-            models.append(kept or load_version(paths, entry))
+            found.append(kept or load_version(paths, entry))
         except TradingAIError as error:
             refused.append(
                 ModelRefused(model=model, version=entry.version, reason=error.message, remedy=error.remedy)
             )
-    return PromotedModels(tuple(models), tuple(refused))
+    models = tuple(one for one in found if isinstance(one, LiveModel))
+    ensembles = [one for one in found if isinstance(one, LiveEnsemble)]
+    return PromotedModels(models, tuple(refused), next(iter(ensembles), None))
 
 
-def load_version(paths: HomePaths, entry: LedgerEntry) -> LiveModel:
+def load_version(paths: HomePaths, entry: LedgerEntry) -> LiveModel | LiveEnsemble:
     """The version an entry made live. Raises ArtifactError or MissingError when it cannot be used."""
-    path = version_folder(paths, entry.model, entry.version) / MODEL_FILE
-    return LiveModel(entry.model, entry.version, load_artifact(path, expect_sha256=entry.artifact_sha256))
+    path = paths.version_model(entry.model, entry.version)
+    artifact = load_artifact(path, expect_sha256=entry.artifact_sha256)
+    if artifact.kind == ENSEMBLE:
+        ensemble = LiveEnsemble(entry.version, artifact)
+        components_of(artifact), ensemble.rule
+        return ensemble
+    return LiveModel(entry.model, entry.version, artifact)
 
 
 class PromotionWatch:
@@ -149,10 +199,13 @@ class PromotionWatch:
 
 
 def _identity(promoted: PromotedModels) -> tuple[Mapping[str, str], tuple[ModelRefused, ...]]:
-    return {f"{live.model} {live.version}": live.sha256 for live in promoted.models}, promoted.refused
+    versions = promoted.versions
+    return {
+        f"{model} {versions[model]}": sha256 for model, sha256 in promoted.hashes.items()
+    }, promoted.refused
 
 
-def _symbol(ledger: Ledger, entry: LedgerEntry) -> str:
-    """The coin a live version was evaluated on."""
-    evaluations = ledger.evaluations(entry.model, entry.version)
-    return str(evaluations[-1].details["symbol"])
+def _coins(ledger: Ledger, entry: LedgerEntry, wanted: list[str]) -> list[int]:
+    """Which of the wanted coins a live version was evaluated on, by their places."""
+    evaluated = ledger.evaluations(entry.model, entry.version)[-1].coins
+    return sorted(wanted.index(symbol) for symbol in evaluated if symbol in wanted)

@@ -24,9 +24,10 @@ from tradingai.engine.decision.scanning import Minute
 from tradingai.engine.features.compute import Features, live_tail
 from tradingai.engine.features.declaration import MAX_LOOKBACK, FeatureSet
 from tradingai.engine.inference.carried import one_thread
-from tradingai.engine.inference.coin import CoinModels, Reading, WarmStart
 from tradingai.engine.inference.intake import Arrived, CoinIntake
+from tradingai.engine.inference.market import Advance, MarketModels, Reading, WarmStart
 from tradingai.engine.inference.promoted import PromotedModels
+from tradingai.engine.models.ensemble import ENSEMBLE, EnsembleRule
 from tradingai.engine.models.warmup import LONGEST
 
 KEPT_MINUTES: Final = MAX_LOOKBACK + LONGEST + 240
@@ -86,7 +87,7 @@ class MarketStream:
         self._ensemble = ensemble
         self._source = source
         self._intakes: dict[str, CoinIntake] = {}
-        self._models: dict[str, CoinModels] = {}
+        self._models = MarketModels(symbols)
         self._promoted = PromotedModels()
         self._refused: list[ModelRefused] = []
         self.install(promoted)
@@ -94,8 +95,7 @@ class MarketStream:
     @property
     def coins(self) -> tuple[str, ...]:
         """The coins whose candles are needed: those decided on or held, then peers of their models."""
-        peers = (name for models in self._models.values() for name in models.peers)
-        return tuple(dict.fromkeys((*self.symbols, *self.held, *peers)))
+        return tuple(dict.fromkeys((*self.symbols, *self.held, *self._models.coins)))
 
     @property
     def newest_us(self) -> dict[str, int | None]:
@@ -104,7 +104,8 @@ class MarketStream:
 
     def feature_names(self, symbol: str) -> tuple[str, ...]:
         """The columns of a coin's feature rows; none for a coin without models."""
-        return self._models[symbol].names if symbol in self._models else ()
+        features = self._models.features(symbol)
+        return () if features is None else features.names
 
     @property
     def promoted(self) -> PromotedModels:
@@ -114,17 +115,21 @@ class MarketStream:
     def install(self, promoted: PromotedModels) -> None:
         """Use these models from the next scan on; one that runs already goes on with the state it has."""
         self._refused = [event for event in promoted.refused if event not in self._promoted.refused]
+        unfit = self._unfit(promoted)
+        if unfit is not None and unfit != self._unfit(self._promoted):
+            self._refused.append(unfit)
         self._promoted = promoted
-        for symbol in self.symbols:
-            live = [model for model in promoted.models if model.symbol == symbol]
-            self._models.setdefault(symbol, CoinModels(symbol)).install(live, promoted.note(symbol))
+        notes = {symbol: promoted.note(symbol) for symbol in self.symbols}
+        if promoted.ensemble is None or unfit is not None:
+            self._models.install(promoted.models, EnsembleRule(self._ensemble), notes)
+        else:
+            self._models.install(promoted.models, promoted.ensemble.rule, notes, promoted.ensemble.version)
         for name in self.coins:
             self._intakes.setdefault(name, CoinIntake(KEPT_MINUTES))
 
     def restart(self, models: Iterable[str] | None = None) -> None:
         """Let these models (None: all) start cold at the next scan, as a new process would."""
-        for coin in self._models.values():
-            coin.restart(models)
+        self._models.restart(models)
 
     def warm(self, history: Mapping[str, Candles]) -> None:
         """Fill the windows with stored candles, raw or cleaned; nothing is decided on them.
@@ -145,10 +150,11 @@ class MarketStream:
         self._refused = []
         arrived = {name: self._arrived(name, raw.get(name), at_us, events) for name in self.coins}
         with one_thread():
-            readings = {name: self._reading(name, at_us, events) for name in self.symbols}
+            advance = self._advance(at_us, events)
+        readings = advance.readings
         coins = tuple(self._coin_input(name, arrived[name], readings[name]) for name in self.symbols)
         seen = tuple(_seen(name, arrived[name], readings.get(name)) for name in self.coins)
-        starts = tuple(start for reading in readings.values() for start in reading.warm_starts)
+        starts = advance.warm_starts
         events += [_warmed(start) for start in starts]
         return Taken(
             coins, _minutes(dict.fromkeys((*self.symbols, *self.held)), arrived), seen, starts, tuple(events)
@@ -166,15 +172,30 @@ class MarketStream:
             events.append(CandlesCleaned(symbol=name, detail=detail, at=_iso(at_us)))
         return arrived
 
-    def _reading(self, symbol: str, at_us: int, events: list[Event]) -> Reading:
+    def _unfit(self, promoted: PromotedModels) -> ModelRefused | None:
+        """Why the promoted ensemble says nothing of these models; the mean is then left as it is."""
+        ensemble = promoted.ensemble
+        if ensemble is None:
+            return None
+        reason = ensemble.unfit(promoted.models, self._ensemble)
+        if not reason:
+            return None
+        return ModelRefused(
+            model=ENSEMBLE,
+            version=ensemble.version,
+            reason=reason,
+            remedy="Make it again of what is live: `tradingai evaluate ensemble`, then promote it.",
+        )
+
+    def _advance(self, at_us: int, events: list[Event]) -> Advance:
         windows = {name: intake.window for name, intake in self._intakes.items()}
-        reading = self._models[symbol].advance(windows, self._source, self._ensemble)
+        advance = self._models.advance(windows, self._source)
         events += [
-            ModelFailed(symbol=symbol, model=failure.model, version=failure.version, error=failure.error,
-                        at=_iso(at_us))
-            for failure in reading.failures
+            ModelFailed(symbol=", ".join(failure.coins), model=failure.model, version=failure.version,
+                        error=failure.error, at=_iso(at_us))
+            for failure in advance.failures
         ]  # fmt: skip
-        return reading
+        return advance
 
     def _coin_input(self, symbol: str, arrived: Arrived, reading: Reading) -> CoinInput:
         window = self._intakes[symbol].window
@@ -199,7 +220,7 @@ _NO_CANDLES: Final = Candles(np.zeros(0, dtype=np.int64), *(np.zeros(0) for _ in
 
 def _warmed(start: WarmStart) -> ModelWarmed:
     return ModelWarmed(
-        symbol=start.live.symbol,
+        symbol=", ".join(start.live.symbols),
         model=start.live.model,
         version=start.live.version,
         bars=(start.last_us - start.first_us) // MINUTE_US + 1,

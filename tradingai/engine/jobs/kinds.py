@@ -149,8 +149,10 @@ def _evaluate(
 ) -> dict[str, Any]:
     from tradingai.engine.decision.configure import desk_config
     from tradingai.engine.evaluation.backtest import BacktestPlan
+    from tradingai.engine.evaluation.compose import compose_ensemble
     from tradingai.engine.evaluation.evaluate import evaluate_model
     from tradingai.engine.gates import MAX_CALIBRATION_ERROR, MIN_ACCURACY, Thresholds
+    from tradingai.engine.models.ensemble import ENSEMBLE
     from tradingai.engine.registry.registry import Registry
     from tradingai.engine.store.execution_metrics import read_execution_metrics
 
@@ -164,6 +166,8 @@ def _evaluate(
     witness = _Witness(reporter)
     registry = Registry(paths, clock, who="engine, evaluation")
     plan = BacktestPlan(desk_config(settings, read_execution_metrics(paths)), settings.scan_interval_s)
+    if params["model"] == ENSEMBLE:
+        compose_ensemble(paths, registry.ledger(), plan, witness, clock=clock)
     evaluated = evaluate_model(paths, params["model"], thresholds, registry, witness, clock=clock, plan=plan)
     report = evaluated.report
     verdict = "every gate passed" if report.passed else "refused"

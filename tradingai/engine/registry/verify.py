@@ -14,7 +14,7 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.registry.certificates import check_version, read_certificate
 from tradingai.engine.registry.links import link_problems
-from tradingai.engine.registry.versions import MODEL_FILE, version_folder
+from tradingai.engine.registry.versions import version_folder
 
 State = Literal["intact", "damaged", "absent", "not recomputed"]
 Recompute = Callable[[ModelReport, LedgerEntry], list[str]]
@@ -67,7 +67,7 @@ def recomputing(paths: HomePaths, reporter: Reporter, clock: Clock) -> Recompute
     def recompute(report: ModelReport, entry: LedgerEntry) -> list[str]:
         from tradingai.engine.evaluation.evaluate import recompute_certificate
 
-        artifact = version_folder(paths, entry.model, entry.version) / MODEL_FILE
+        artifact = paths.version_model(entry.model, entry.version)
         return recompute_certificate(paths, report, artifact, reporter, clock=clock)
 
     return recompute

@@ -26,9 +26,8 @@ from tradingai.engine.core.files import (
     sync_directory,
 )
 from tradingai.engine.core.ledger import Ledger
-from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.paths import MODEL_FILE, HomePaths
 
-MODEL_FILE: Final = "model.pt"
 SIDECAR_FILE: Final = "model.json"
 _MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _VERSION_NAME: Final = re.compile(r"v\d+\.\d+\.\d+")

@@ -14,7 +14,7 @@ from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.records import Decision
 from tradingai.engine.features.compute import compute
 from tradingai.engine.inference.promoted import LiveModel
-from tradingai.engine.models.predict import Predictor
+from tradingai.engine.models.voice import NetworkVoice
 from tradingai.engine.providers.cleaning import clean
 
 TOLERANCE: Final = 1e-5
@@ -44,6 +44,7 @@ class BatchAgreement:
 class _Said(NamedTuple):
     """What a model said on one candle."""
 
+    symbol: str
     candle_us: int
     probability: float
     threshold: float
@@ -67,7 +68,7 @@ class BatchParity:
             return
         for model, probability in decision.outputs.items():
             if np.isfinite(probability):
-                said = _Said(decision.candle_us, probability, decision.threshold)
+                said = _Said(decision.symbol, decision.candle_us, probability, decision.threshold)
                 self._said.setdefault(models[model], []).append(said)
 
     def agreement(self) -> BatchAgreement:
@@ -89,29 +90,33 @@ class BatchParity:
             return
         for one in said:
             row = (one.candle_us - first_us) // MINUTE_US
-            if live.artifact.warmup.bars <= row < len(probabilities):
-                yield one, float(probabilities[row])
+            batch = probabilities[one.symbol]
+            if live.artifact.warmup.bars <= row < len(batch):
+                yield one, float(batch[row])
 
-    def _batch(self, live: LiveModel) -> tuple[int, Floats]:
-        """(open time of the first row, P(up) of all rows) over what is known of the coin and its peers.
+    def _batch(self, live: LiveModel) -> tuple[int, dict[str, Floats]]:
+        """(open time of the first row, P(up) by coin of all rows) over what is known of all its candles.
 
         Raises DataError when that is not enough.
         """
-        features = live.features
-        names = (features.symbol, *features.peers)
+        names = dict.fromkeys(
+            name for symbol, features in live.features.items() for name in (symbol, *features.peers)
+        )
         if any(name not in self._raw for name in names):
-            raise DataError(f"no candles beside {features.symbol}")
+            raise DataError(f"no candles for {live.model}")
         series = {name: clean(Candles.concatenate(self._raw[name])).candles for name in names}
         first = max(int(candles.ts[0]) for candles in series.values())
         last = min(int(candles.ts[-1]) for candles in series.values())
         rows = {
             name: candles[(candles.ts >= first) & (candles.ts <= last)] for name, candles in series.items()
         }
-        own = rows[features.symbol]
-        if len(own) <= features.lookback:
-            raise DataError(f"{len(own)} candles of {features.symbol}, {features.lookback + 1} are needed")
-        values = compute(features, own, {name: rows[name].close for name in features.peers})
-        logits = Predictor.of(live.artifact).stream(values, features.lookback, len(values))
-        return int(own.ts[features.lookback]), live.artifact.coin(features.symbol).calibrator.probability(
-            logits
-        )
+        lookback = max(features.lookback for features in live.features.values())
+        own = rows[live.symbols[0]]
+        if len(own) <= lookback:
+            raise DataError(f"{len(own)} candles for {live.model}, {lookback + 1} are needed")
+        values = {
+            symbol: compute(features, rows[symbol], {name: rows[name].close for name in features.peers})
+            for symbol, features in live.features.items()
+        }
+        probabilities = NetworkVoice(live.artifact).probabilities(values, lookback, len(own), lookback)
+        return int(own.ts[lookback]), probabilities

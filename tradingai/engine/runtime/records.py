@@ -12,7 +12,7 @@ from tradingai.engine.decision.paper import equity_of
 from tradingai.engine.decision.records import Decision, Reason, Side, Signal
 from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.decision.tiers import Tier
-from tradingai.engine.inference.coin import WarmStart
+from tradingai.engine.inference.market import WarmStart
 from tradingai.engine.inference.stream import SeenCoin, features_sha256
 from tradingai.engine.runtime.step import Outcome
 from tradingai.engine.store.scan_rows import (
@@ -133,7 +133,7 @@ def stored_decision(row: DecisionRow, signal: SignalRow | None) -> Decision:
 def _warm_start_row(seq: int, start: WarmStart) -> WarmStartRow:
     live = start.live
     return WarmStartRow(
-        scan_seq=seq, model=live.model, version=live.version, kind=live.kind, symbol=live.symbol,
+        scan_seq=seq, model=live.model, version=live.version, kind=live.kind, symbol=", ".join(live.symbols),
         artifact_sha256=live.sha256, first_candle=us_to_datetime(start.first_us),
         last_candle=us_to_datetime(start.last_us), refused="",
     )  # fmt: skip

@@ -129,7 +129,7 @@ def read_inputs(
         "interval_s": plan.interval_s,
         "candles": {coin: manifest.sha256 for coin, manifest in manifests.items()},
         "models": promoted.hashes,
-        "versions": {live.model: live.version for live in promoted.models},
+        "versions": promoted.versions,
         "refused": [event.as_json() for event in promoted.refused],
         "settings": settings.settings_hash(),
         "execution_metrics": metrics,
@@ -145,9 +145,7 @@ def _history_from(paths: HomePaths, coins: Sequence[str], plan: ReplayPlan, prom
     first_scan = plan.first_us - plan.interval_us
     wanted = first_scan - KEPT_MINUTES * MINUTE_US
     there = max(datetime_to_us(read_dataset_manifest(paths, coin).start) for coin in coins)
-    needed = max(
-        (live.features.lookback + live.artifact.warmup.bars + 1 for live in promoted.models), default=1
-    )
+    needed = max((live.reach for live in promoted.models), default=1)
     latest = first_scan - needed * MINUTE_US
     if there > latest:
         raise MissingError(
@@ -255,7 +253,7 @@ def _result(run_id: str, inputs: ReplayInputs, loop: StoredScans, wall_s: float)
             "end": us_to_datetime(plan.last_us),
             "interval_s": plan.interval_s,
             "symbols": plan.symbols,
-            "models": {live.model: live.version for live in inputs.promoted.models},
+            "models": inputs.promoted.versions,
             "refused": {event.model: event.reason for event in inputs.promoted.refused},
             "scans": tally.scans,
             "decisions": tally.decisions,

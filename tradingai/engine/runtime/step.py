@@ -17,7 +17,7 @@ from tradingai.engine.decision.orders import Bar, Trade
 from tradingai.engine.decision.records import Decision, Scan
 from tradingai.engine.decision.scanning import Minute, scan_desk
 from tradingai.engine.decision.state import DeskConfig, DeskState
-from tradingai.engine.inference.coin import WarmStart
+from tradingai.engine.inference.market import WarmStart
 from tradingai.engine.inference.stream import MarketStream, SeenCoin, Taken
 
 

@@ -22,7 +22,7 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.decision.state import config_from_json, desk_from_json
 from tradingai.engine.features.compute import Features
-from tradingai.engine.inference.promoted import LiveModel, PromotedModels, load_version
+from tradingai.engine.inference.promoted import LiveEnsemble, LiveModel, PromotedModels, load_version
 from tradingai.engine.inference.stream import MarketStream, SeenCoin, features_sha256
 from tradingai.engine.runtime.batch_parity import BatchAgreement, BatchParity
 from tradingai.engine.runtime.records import stored_decision
@@ -200,7 +200,7 @@ class _Cast:
     def __init__(self, paths: HomePaths) -> None:
         self._paths = paths
         self._ledger = read_ledger(paths.ledger)
-        self._loaded: dict[tuple[str, str], LiveModel] = {}
+        self._loaded: dict[tuple[str, str], LiveModel | LiveEnsemble] = {}
         self._versions: dict[str, str] = {}
         self._refused: dict[str, ModelRefused] = {}
 
@@ -217,8 +217,10 @@ class _Cast:
         if versions != self._versions or refused:
             kept = {name: event for name, event in self._refused.items() if name not in versions}
             self._versions, self._refused = dict(versions), {**kept, **refused}
-            models = tuple(self._model(model, version) for model, version in versions.items())
-            stream.install(PromotedModels(models, tuple(self._refused.values())))
+            found = [self._model(model, version) for model, version in versions.items()]
+            models = tuple(one for one in found if isinstance(one, LiveModel))
+            ensemble = next((one for one in found if isinstance(one, LiveEnsemble)), None)
+            stream.install(PromotedModels(models, tuple(self._refused.values()), ensemble))
         cold = [row.model for row in scan.starts if not row.refused]
         if cold:
             stream.restart(cold)
@@ -226,9 +228,10 @@ class _Cast:
     @property
     def running(self) -> dict[str, LiveModel]:
         """The models of the newest scan by id."""
-        return {model: self._loaded[model, version] for model, version in self._versions.items()}
+        found = {model: self._loaded[model, version] for model, version in self._versions.items()}
+        return {model: one for model, one in found.items() if isinstance(one, LiveModel)}
 
-    def _model(self, model: str, version: str) -> LiveModel:
+    def _model(self, model: str, version: str) -> LiveModel | LiveEnsemble:
         key = (model, version)
         if key not in self._loaded:
             entries = self._ledger.evaluations(model, version)

@@ -14,6 +14,7 @@ from tradingai.engine.datasets.labels import Labels
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.evaluation.leakage.examined import Examined
 from tradingai.engine.evaluation.leakage.shuffled import ShuffledFit
+from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.device import choose_compute
 from tradingai.engine.models.predict import Predictor
 from tradingai.engine.training.config import LstmTraining
@@ -52,6 +53,24 @@ def _lstm(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
     return fit
 
 
+def _ensemble(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
+    """What an ensemble fits are its calibrators: here on the early-stopping rows, which have labels."""
+    del clock
+    _, judge, test = _rows(examined)
+    symbol, first = examined.data.symbol, examined.first
+    reporter.safe_point()
+    fitted_on = examined.voice.calibrated(examined.values, *judge, first, symbol)
+    scored_on = examined.voice.calibrated(examined.values, *test, first, symbol)
+
+    def fit(labels: Labels, seed: int) -> tuple[Ints, npt.NDArray[np.bool_]]:  # noqa: ARG001
+        if not fitted_on:
+            return test.indices(), examined.probability[: test.size] > 0.5
+        calibrator = fit_calibrator(fitted_on[-1].logits, labels[judge.slice]).calibrator
+        return test.indices(), calibrator.probability(scored_on[-1].logits) > 0.5
+
+    return fit
+
+
 def _rows(examined: Examined) -> tuple[Rows, Rows, Rows]:
     """Rows to train on, to stop early by, and to be scored on."""
     last = max(examined.scored("train"), key=lambda rows: rows.hi)
@@ -71,5 +90,8 @@ class _Unheard(SilentReporter):
         self._reporter.safe_point()
 
 
-TRAININGS: Final[Mapping[str, Callable[[Examined, Reporter, Clock], ShuffledFit]]] = {"lstm": _lstm}
+TRAININGS: Final[Mapping[str, Callable[[Examined, Reporter, Clock], ShuffledFit]]] = {
+    "lstm": _lstm,
+    "ensemble": _ensemble,
+}
 """By kind of model."""
