@@ -19,6 +19,7 @@ from tradingai.engine.inference.stream import MarketStream
 
 from tests.fakes.homes import new_home
 from tests.fakes.live import RunningClock, promote, sure_artifact
+from tests.fakes.lstm_world import with_part
 from tests.fakes.stored_market import (
     COINS,
     WARMUP,
@@ -315,7 +316,7 @@ def test_another_artifact_under_the_version_is_refused(home):
 def test_a_model_of_other_features_is_refused(home):
     paths, clock = home
     artifact = opinionated(BTC)
-    promote(paths, clock, replace(artifact, definitions_sha256="0" * 64, feature_sha256=("0" * 64,) * 70))
+    promote(paths, clock, with_part(artifact, definitions_sha256="0" * 64, feature_sha256=("0" * 64,) * 70))
     (event,) = load_promoted(paths, read_ledger(paths.ledger), [BTC]).refused
     assert "was trained on other features than this version computes: defined differently" in event.reason
 

@@ -309,12 +309,16 @@ class TestTruncatedInference:
 
         batch = np.array([squash(said[row - memory + 1 : row + 1].sum()) for row in rows]) + shift
 
-        def cold_start(values):
+        def cold_start(windows):
+            values = windows["BTC-USD"]
             assert values.shape[0] == warmup + 1
             return float(squash((values.astype(np.float64) / market.scale @ weights)[-memory:].sum()))
 
         rng = np.random.default_rng(0)
-        return truncated_inference(market, made_by, warmup, cold_start, (rows, batch), rng, SilentReporter())
+        pipelines = {"BTC-USD": made_by}
+        return truncated_inference(
+            market, pipelines, warmup, cold_start, (rows, batch), rng, SilentReporter()
+        )
 
     def test_enough_warm_up_agrees(self):
         check = self.run(19)
