@@ -96,7 +96,9 @@ def test_models_start_cold_once_and_say_from_where():
     made = stream()
     scan = take(made, START, START + 2)
     newest = int(MARKET[BTC].ts[START + 1])
-    assert [(start.live.symbol, start.last_us) for start in scan.warm_starts] == [(n, newest) for n in COINS]
+    assert [(start.live.symbols[0], start.last_us) for start in scan.warm_starts] == [
+        (n, newest) for n in COINS
+    ]
     assert {start.first_us for start in scan.warm_starts} == {newest - WARMUP * MINUTE_US}
     (event, *_) = [item for item in scan.events if isinstance(item, ModelWarmed)]
     assert (event.bars, event.model) == (WARMUP + 1, "lstm_BTC-USD")
@@ -155,7 +157,7 @@ def test_a_network_without_a_number_is_silent_is_told_and_starts_cold_again():
     assert 0.0 < scan.coins[1].p_up < 1.0
     (failed,) = [event for event in scan.events if isinstance(event, ModelFailed)]
     assert (failed.model, failed.error) == ("lstm_BTC-USD", "its logit is nan")
-    assert [start.live.symbol for start in take(made, START + 2, START + 4).warm_starts] == [BTC]
+    assert [start.live.symbols[0] for start in take(made, START + 2, START + 4).warm_starts] == [BTC]
 
 
 def test_a_model_that_starts_again_leaves_the_state_of_its_neighbour_alone():
@@ -168,14 +170,14 @@ def test_a_model_that_starts_again_leaves_the_state_of_its_neighbour_alone():
         for made in (both, alone):
             take(made, lo, lo + 2)
             take(made, lo, lo + 2)
-        logits = [made._models[BTC]._carried[0]._logit for made in (both, alone)]
+        logits = [made._models._carried[0]._logits[0] for made in (both, alone)]
         assert logits[0] == logits[1]
 
 
 def test_an_exception_inside_a_model_silences_its_coin_alone(monkeypatch):
     made = stream()
     take(made, START, START + 2)
-    carried = made._models[BTC]._carried[0]
+    carried = made._models._carried[0]
     monkeypatch.setattr(carried, "advance", lambda rows: 1 / 0)
     scan = take(made, START + 2, START + 4)
     assert np.isnan(scan.coins[0].p_up)
@@ -207,7 +209,7 @@ def test_a_long_gap_starts_the_networks_cold():
     lo = 3200 - LONGEST_CATCH_UP - 10
     take(made, lo, lo + 2)
     scan = take(made, lo + 2, 3202)
-    assert [start.live.symbol for start in scan.warm_starts] == list(COINS)
+    assert [start.live.symbols[0] for start in scan.warm_starts] == list(COINS)
     assert [coin.p_up for coin in scan.coins] == [
         coin.p_up for coin in take(stream(start=3200), 3200, 3202).coins
     ]
@@ -282,7 +284,9 @@ def test_what_is_live_is_loaded_with_its_hash(home):
     ]  # fmt: skip
     assert found.hashes["lstm_BTC-USD"] == opinionated(BTC).sha256
     assert found.refused == ()
-    assert [live.symbol for live in load_promoted(paths, read_ledger(paths.ledger), [ETH]).models] == [ETH]
+    assert [live.symbols[0] for live in load_promoted(paths, read_ledger(paths.ledger), [ETH]).models] == [
+        ETH
+    ]
 
 
 def test_a_damaged_artifact_is_refused_and_the_others_run(home):
@@ -293,7 +297,7 @@ def test_a_damaged_artifact_is_refused_and_the_others_run(home):
     file.chmod(0o600)
     file.write_bytes(content)
     found = load_promoted(paths, read_ledger(paths.ledger), COINS)
-    assert [live.symbol for live in found.models] == [ETH]
+    assert [live.symbols[0] for live in found.models] == [ETH]
     (event,) = found.refused
     assert (event.model, event.version) == ("lstm_BTC-USD", "v1.0.0")
     assert event.reason

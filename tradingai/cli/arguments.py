@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tradingai.engine.core.errors import UsageError
-from tradingai.engine.core.symbols import lstm_name, parse_symbol
+from tradingai.engine.core.symbols import MULTI_COIN_MODELS, lstm_name, parse_symbol
 
-MODEL_EXAMPLES = "lstm_BTC-USD, lstm_ETH-USD"
+MODEL_EXAMPLES = "lstm_BTC-USD, transformer, ppo, ensemble"
 
 
 def parse_time(text: str, option: str) -> datetime:
@@ -32,7 +32,9 @@ def parse_model(text: str) -> str:
     kind, separator, coin = text.partition("_")
     if separator and kind == "lstm":
         return lstm_name(parse_symbol(coin))
-    raise UsageError(f"unknown model {text!r}", remedy=f"Models are called {MODEL_EXAMPLES} and so on.")
+    if text in MULTI_COIN_MODELS:
+        return text
+    raise UsageError(f"unknown model {text!r}", remedy=f"Models are called {MODEL_EXAMPLES}.")
 
 
 def existing_file(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -9,12 +11,15 @@ import typer
 from tradingai.cli.arguments import positive
 from tradingai.cli.context import Invocation, JsonFlag, writing
 from tradingai.cli.output import duration, percent, table, write_json, write_line
-from tradingai.engine.core.symbols import lstm_name, parse_symbols
+from tradingai.engine.core.symbols import lstm_name, parse_symbols, trainable_models
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training range.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the first weights.")]
+CoinsOption = Annotated[
+    str | None, typer.Option("--coins", metavar="A,B", help="The coins it looks at; default: SYMBOLS.")
+]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")]
 
 
@@ -34,10 +39,24 @@ def lstm(
     as_json: JsonFlag = False,
 ) -> int:
     """Train one coin's LSTM."""
-    return train_lstms(
-        writing(ctx), parse_symbols(coin), epochs=positive(epochs, "--epochs"), seed=seed, fresh=fresh,
-        as_json=as_json,
-    )  # fmt: skip
+    models = [lstm_name(symbol) for symbol in parse_symbols(coin)]
+    wanted = Wanted(positive(epochs, "--epochs"), seed, fresh)
+    return train_models(writing(ctx), lambda _: models, wanted, as_json=as_json)
+
+
+@app.command()
+def transformer(
+    ctx: typer.Context,
+    *,
+    coins: CoinsOption = None,
+    epochs: EpochsOption = 10,
+    seed: SeedOption = 7,
+    fresh: FreshOption = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Train the Transformer, one network that looks at all coins at once."""
+    wanted = Wanted(positive(epochs, "--epochs"), seed, fresh, _coins(coins))
+    return train_models(writing(ctx), lambda _: ["transformer"], wanted, as_json=as_json)
 
 
 @app.command(name="all")
@@ -49,31 +68,43 @@ def train_all(
     fresh: FreshOption = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Train every model of the pipeline: the LSTM of each coin in SYMBOLS."""
-    return train_lstms(
-        writing(ctx), None, epochs=positive(epochs, "--epochs"), seed=seed, fresh=fresh, as_json=as_json
-    )
+    """Train every model side by side: Transformer, and the LSTM of each coin in SYMBOLS.
+
+    As many run at once as JOB_WORKERS allows, each on JOB_THREADS threads.
+    """
+    wanted = Wanted(positive(epochs, "--epochs"), seed, fresh)
+    return train_models(writing(ctx), trainable_models, wanted, as_json=as_json)
 
 
-def train_lstms(
-    call: Invocation, symbols: tuple[str, ...] | None, *, epochs: int, seed: int, fresh: bool, as_json: bool
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How to train."""
+
+    epochs: int
+    seed: int
+    fresh: bool
+    symbols: tuple[str, ...] | None = None
+    """Of a model of several coins; None: SYMBOLS."""
+
+
+def train_models(
+    call: Invocation, models: Callable[[tuple[str, ...]], Sequence[str]], wanted: Wanted, *, as_json: bool
 ) -> int:
-    """Train the LSTMs of ``symbols`` (of the settings' when None) and show what came out."""
+    """Train what ``models`` makes of the settings' coins, and show what came out."""
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import StartTraining
 
     async def body(current: Work) -> list[dict[str, Any]]:
-        chosen = symbols or current.settings.symbols
         results = await current.run(
             [
-                StartTraining(**current.issue(), symbol=symbol, epochs=epochs, seed=seed, fresh=fresh)
-                for symbol in chosen
+                StartTraining(
+                    **current.issue(), model=model, symbols=wanted.symbols, epochs=wanted.epochs,
+                    seed=wanted.seed, fresh=wanted.fresh,
+                )
+                for model in models(current.settings.symbols)
             ]
-        )
-        return [
-            {"model": lstm_name(symbol), **result.result, "job_seconds": result.seconds}
-            for symbol, result in zip(chosen, results, strict=True)
-        ]
+        )  # fmt: skip
+        return [{**result.result, "job_seconds": result.seconds} for result in results]
 
     trained = work(call, body)
     if as_json:
@@ -88,3 +119,7 @@ def train_lstms(
     write_line(table(headers, rows, right=headers[1:5]))
     write_line("Next: " + "; ".join(f"`tradingai evaluate {item['model']}`" for item in trained))
     return 0
+
+
+def _coins(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else parse_symbols(text)

@@ -28,7 +28,6 @@ from tradingai.engine.core.events import (
     WorkerDied,
 )
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.facade import Engine, Issuer
 from tradingai.engine.jobs.spec import JobResult, JobSpec, JobUpdate
 
@@ -167,8 +166,6 @@ def fold_line(event: FoldScored) -> str:
 
 def job_label(spec: JobSpec) -> str:
     """What a job does, in an operator's words."""
-    if spec.kind == "train_lstm":
-        return f"train {lstm_name(spec.target)}"
     return {"generate": "candles", "import": "import"}.get(spec.kind, spec.kind) + f" {spec.target}"
 
 

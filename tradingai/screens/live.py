@@ -98,7 +98,6 @@ class LiveEngine:
         for name in HEAVY_MODULES:
             await asyncio.to_thread(import_module, name)
         from tradingai.engine.queries.assemble import SnapshotReader
-        from tradingai.engine.queries.job_views import job_target
         from tradingai.screens.carrier import Carrier, surroundings
 
         self._context = self._opener()
@@ -106,7 +105,7 @@ class LiveEngine:
         self._reader = SnapshotReader(engine.paths, engine.settings, engine.clock, surroundings())
         self._carrier = Carrier(engine, self._reader, self._clock, self._say)
         for row in engine.recovered:
-            title = job_title(row.kind, job_target(row.kind, row.target))
+            title = job_title(row.kind, row.target)
             self._messages.append((f"{title} was interrupted; it can be resumed.", "warning"))
         for problem in engine.problems:
             self._messages.append((f"{problem.message}. {problem.remedy}".strip(), "error"))

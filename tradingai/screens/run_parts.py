@@ -24,7 +24,7 @@ def chosen_model(snapshot: ConsoleSnapshot, wanted: str) -> str:
     """
     if wanted in snapshot.models:
         return wanted
-    job = snapshot.active_job("train_lstm")
+    job = snapshot.active_job("train")
     if job is not None:
         return job.target
     return snapshot.runs[0].model if snapshot.runs else (snapshot.models[0] if snapshot.models else "")

@@ -23,7 +23,14 @@ from tradingai.engine.core.commands import (
     StopScanLoop,
 )
 from tradingai.engine.core.errors import UsageError
-from tradingai.engine.core.symbols import MARKETS, PIPELINE_SYMBOLS, parse_market, parse_symbol, parse_symbols
+from tradingai.engine.core.symbols import (
+    MARKETS,
+    PIPELINE_SYMBOLS,
+    parse_market,
+    parse_symbol,
+    parse_symbols,
+    parse_trainable,
+)
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.commands import RunPipeline
@@ -41,14 +48,17 @@ MOST_INTERVAL_S: Final = 3600.0
 _SECONDS: Final = f"Seconds from {LEAST_INTERVAL_S:g} to {MOST_INTERVAL_S:g}"
 
 
-def coin_of(model: str) -> str:
-    """``lstm_BTC-USD`` → ``BTC-USD``."""
-    return model.removeprefix("lstm_")
-
-
 def _symbols(text: str) -> str:
     try:
         parse_symbols(text)
+    except UsageError as error:
+        return f"{error.message}; {error.remedy}"
+    return ""
+
+
+def _models(text: str) -> str:
+    try:
+        parse_trainable(text)
     except UsageError as error:
         return f"{error.message}; {error.remedy}"
     return ""
@@ -134,25 +144,26 @@ def _no_or_yes(text: str) -> str:
 
 
 def train(host: Host, models: Sequence[str]) -> None:
-    """Ask for coins, epochs and seed."""
-    names = ",".join(coin_of(model) for model in models)
+    """Ask for models, epochs and seed."""
 
     def start(values: dict[str, str]) -> None:
         host.order(
             *(
                 StartTraining(
                     **host.engine.issue(),
-                    symbol=symbol,
+                    model=model,
                     epochs=int(values["epochs"]),
                     seed=int(values["seed"]),
                     fresh=values["again"] == "yes",
                 )
-                for symbol in parse_symbols(values["coins"])
+                for model in parse_trainable(values["models"])
             )
         )
 
     fields = (
-        Field("coins", "coins", names or "BTC-USD", "BTC-USD,ETH-USD", check=_symbols),
+        Field(
+            "models", "models", ",".join(models) or "lstm_BTC-USD", "lstm_BTC-USD,transformer", check=_models
+        ),
         Field("epochs", "epochs", "10", check=whole_number(1, 1000)),
         Field("seed", "seed", str(host.snapshot.seed), check=whole_number(0, 2**31 - 1)),
         Field("again", "start over", "no", note="no or yes", check=_no_or_yes),
@@ -331,7 +342,7 @@ def start_phase(host: Host, phase: str) -> None:
     elif phase == "features":
         build_features(host, coins)
     elif phase == "training":
-        stopped = stopped_jobs(snapshot, "train_lstm")
+        stopped = stopped_jobs(snapshot, "train")
         if stopped:
             for job in stopped:
                 resume(host, job)

@@ -45,7 +45,7 @@ class TrainingPage:
         self.model = chosen_model(snapshot, selection.model)
         self.runs = snapshot.runs_of(self.model)
         self.run = self.runs[0] if self.runs else None
-        self.job = snapshot.active_job("train_lstm", self.model)
+        self.job = snapshot.active_job("train", self.model)
         self.overlay = overlay_of(self.runs, selection.option("compare"))
         self.evaluation = snapshot.evaluation(self.model)
         self.page = Page(extent, selection, ("runs",))
@@ -93,7 +93,7 @@ class TrainingPage:
         elif self.model:
             page.add(
                 *empty_state(
-                    f"Its loss and accuracy by epoch stand here. 10 epochs of {steps.coin_of(self.model)} "
+                    f"Its loss and accuracy by epoch stand here. 10 epochs of {self.model} "
                     "take about a minute for 120 days, some minutes for six years.",
                     keys=(("t", "trains it"),),
                     width=min(78, extent.width),
@@ -191,7 +191,7 @@ class TrainingPage:
         return tuple(keys)
 
     def _stopped(self) -> JobView | None:
-        last = self.snapshot.last_job("train_lstm", self.model)
+        last = self.snapshot.last_job("train", self.model)
         return last if last is not None and last.resumable and self.job is None else None
 
 
@@ -213,7 +213,7 @@ class TrainingScreen(ConsoleScreen):
 
     def job_to_resume(self, snapshot: ConsoleSnapshot) -> JobView | None:
         """This model's newest training."""
-        return snapshot.last_job("train_lstm", self.model)
+        return snapshot.last_job("train", self.model)
 
     def do_train(self) -> None:
         """Ask for coins, epochs and seed."""

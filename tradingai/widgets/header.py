@@ -41,7 +41,7 @@ _JOB_SCREENS: Final = {
     "import": "data",
     "features": "features",
     "features_check": "features",
-    "train_lstm": "training",
+    "train": "training",
     "evaluate": "gates",
     "replay": "monitor",
     "drill": "risk",

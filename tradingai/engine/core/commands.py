@@ -94,10 +94,13 @@ class BuildFeatures(JobCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class StartTraining(JobCommand):
-    """Train the LSTM of one symbol; continues from a checkpoint unless ``fresh``."""
+    """Train a model by its id; continues from a checkpoint unless ``fresh``."""
 
-    symbol: str
+    model: str
+    symbols: tuple[str, ...] | None = None
+    """The coins of a model of several; None: SYMBOLS."""
     epochs: int = 10
+    """Of a network; the agent goes by environment steps."""
     seed: int = 7
     fresh: bool = False
     replace_unfinished: bool = False

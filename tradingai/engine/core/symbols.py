@@ -45,6 +45,54 @@ def lstm_name(symbol: str) -> str:
     return f"lstm_{symbol}"
 
 
+MULTI_COIN_MODELS: Final = ("transformer", "ppo", "ensemble")
+"""Models that speak of several coins; their id is their kind."""
+
+
+def model_kind(model: str) -> str:
+    """``lstm``, ``transformer``, ``ppo`` or ``ensemble``, of a model's id."""
+    return model.partition("_")[0]
+
+
+def model_coin(model: str) -> str:
+    """The coin of an LSTM's id; empty for a model of several coins."""
+    return model.partition("_")[2]
+
+
+def trainable_models(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Every model that is trained for these coins, the longest training first."""
+    return ("transformer", *(lstm_name(symbol) for symbol in symbols))
+
+
+def parse_trainable(text: str) -> tuple[str, ...]:
+    """Comma-separated ids of models that are trained: ``lstm_BTC-USD``, ``transformer``, ``ppo``.
+
+    A coin alone means its LSTM. Raises UsageError for anything else, and for an ensemble, which is made of
+    trained models.
+    """
+    models = tuple(dict.fromkeys(_trainable(part.strip()) for part in text.split(",") if part.strip()))
+    if not models:
+        raise UsageError(f"no model in {text!r}", remedy="Name at least one, for example lstm_BTC-USD.")
+    return models
+
+
+def _trainable(text: str) -> str:
+    if text in MULTI_COIN_MODELS:
+        if text == "ensemble":
+            raise UsageError(
+                "an ensemble is not trained: it is made of trained models",
+                remedy="`tradingai evaluate ensemble` makes it of what is live.",
+            )
+        return text
+    return lstm_name(parse_symbol(text.removeprefix("lstm_")))
+
+
+def train_command(model: str) -> str:
+    """How a model is trained, for a person: ``tradingai train lstm --coin BTC-USD``."""
+    coin = model_coin(model)
+    return f"tradingai train {model_kind(model)}" + (f" --coin {coin}" if coin else "")
+
+
 def parse_market(text: str) -> Market:
     """One of the four presets. Raises UsageError naming them."""
     for market in MARKETS:

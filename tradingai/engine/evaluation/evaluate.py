@@ -169,8 +169,9 @@ class _Loaded:
 
     @property
     def judged(self) -> tuple[StoredCoin, ...]:
-        """The coins it speaks of."""
-        return tuple(coin for coin in self.coins if coin.data.symbol in self.artifact.symbols)
+        """The coins it speaks of, in the order of its artifact."""
+        by_symbol = {coin.data.symbol: coin for coin in self.coins}
+        return tuple(by_symbol[symbol] for symbol in self.artifact.symbols)
 
     def candidate(self, thresholds: Thresholds, plan: BacktestPlan) -> Candidate:
         """What the ledger has to know before it can count the attempt."""

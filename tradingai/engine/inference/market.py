@@ -161,12 +161,12 @@ class MarketModels:
                     self._forget(carried)
                 continue
             started, error = self._feed(carried, parts, count, until)
+            if started is not None:
+                starts.append(started)
             if error:
                 self._forget(carried)
                 live = carried.live
                 failures.append(Failure(live.model, live.version, live.symbols, error))
-            elif started is not None:
-                starts.append(started)
         readings = {symbol: self._reading(symbol, targets, tails, problems) for symbol in self._symbols}
         self._last = dict(readings)
         return Advance(readings, tuple(starts), tuple(failures))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.events import CandlesStored, Event, JobSkipped
@@ -13,8 +13,11 @@ from tradingai.engine.core.jsonio import iso_z, parse_iso
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.core.symbols import parse_market
+from tradingai.engine.core.symbols import model_coin, model_kind, parse_market
 from tradingai.engine.jobs.spec import JobFunction
+
+if TYPE_CHECKING:
+    from tradingai.engine.training.job import TrainingResult
 
 
 class _Witness:
@@ -118,17 +121,13 @@ def _import(
     )
 
 
-def _train_lstm(
+def _train(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
 ) -> dict[str, Any]:
-    from tradingai.engine.training.config import LstmTraining
-    from tradingai.engine.training.lstm import train_lstm
-
-    del settings
+    model = str(params["model"])
+    symbols = tuple(params["symbols"] or settings.symbols)
     witness = _Witness(reporter)
-    names = ("epochs", "seed", "threads", "fresh", "replace_unfinished")
-    training = LstmTraining(**{name: params[name] for name in names})
-    trained = train_lstm(paths, params["symbol"], training, witness)
+    trained = _TRAININGS[model_kind(model)](paths, model, symbols, params, witness)
     validation = trained.record["validation"]["early_stop"]
     if trained.skipped:
         witness.skipped = trained.reason
@@ -142,6 +141,35 @@ def _train_lstm(
         validation_accuracy=validation["accuracy"],
         bars_per_s=trained.bars_per_s,
     )
+
+
+_TRAINING_PARAMS: Final = ("epochs", "seed", "threads", "fresh", "replace_unfinished")
+
+
+def _train_lstm(
+    paths: HomePaths, model: str, symbols: tuple[str, ...], params: Mapping[str, Any], reporter: Reporter
+) -> TrainingResult:
+    from tradingai.engine.training.config import LstmTraining
+    from tradingai.engine.training.lstm import train_lstm
+
+    del symbols
+    training = LstmTraining(**{name: params[name] for name in _TRAINING_PARAMS})
+    return train_lstm(paths, model_coin(model), training, reporter)
+
+
+def _train_transformer(
+    paths: HomePaths, model: str, symbols: tuple[str, ...], params: Mapping[str, Any], reporter: Reporter
+) -> TrainingResult:
+    from tradingai.engine.training.config import TransformerTraining
+    from tradingai.engine.training.transformer import train_transformer
+
+    del model
+    training = TransformerTraining(**{name: params[name] for name in _TRAINING_PARAMS})
+    return train_transformer(paths, symbols, training, reporter)
+
+
+_TRAININGS: Final = {"lstm": _train_lstm, "transformer": _train_transformer}
+"""By kind of model."""
 
 
 def _evaluate(
@@ -202,7 +230,7 @@ KINDS: Final[Mapping[str, JobFunction]] = {
     "generate": _generate,
     "import": _import,
     "features": _features,
-    "train_lstm": _train_lstm,
+    "train": _train,
     "evaluate": _evaluate,
     "folds": _folds,
 }

@@ -23,7 +23,7 @@ _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     GenerateCandles: ("generate", "symbol"),
     ImportCandles: ("import", "symbol"),
     BuildFeatures: ("features", "symbol"),
-    StartTraining: ("train_lstm", "symbol"),
+    StartTraining: ("train", "model"),
     Evaluate: ("evaluate", "model"),
     ScoreFolds: ("folds", "model"),
     Replay: ("replay", "candles"),

@@ -43,7 +43,7 @@ class JobSpec:
 
     @property
     def title(self) -> str:
-        """``train_lstm BTC-USD``: how people are told of it."""
+        """``train lstm_BTC-USD``: how people are told of it."""
         return f"{self.kind} {self.target}"
 
     @property

@@ -27,7 +27,7 @@ from tradingai.engine.core.errors import ArtifactError, MissingError, OutdatedAr
 from tradingai.engine.core.files import write_atomic, write_json
 from tradingai.engine.core.jsonio import canonical, dumps
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.symbols import HORIZON_MINUTES
+from tradingai.engine.core.symbols import HORIZON_MINUTES, MULTI_COIN_MODELS, model_kind, train_command
 from tradingai.engine.features.registry import peers_of
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.calibration import Calibrator
@@ -278,11 +278,12 @@ def again(model: str) -> str:
 
 
 def _train(model: str, what: str, option: str = "") -> str:
-    kind, _, symbol = model.partition("_")
-    if kind not in {"lstm", "transformer", "ppo"}:
+    kind = model_kind(model)
+    if kind == "ensemble":
+        return "Make it of what is live: `tradingai evaluate ensemble`."
+    if kind != "lstm" and model not in MULTI_COIN_MODELS:
         return "Name a checkpoint that `tradingai train` made, or a model's id such as lstm_BTC-USD."
-    command = f"lstm --coin {symbol}" if kind == "lstm" and symbol else model
-    return f"{what}: `tradingai train {command}{option}`."
+    return f"{what}: `{train_command(model)}{option}`."
 
 
 def write_payload(path: Path, payload: Mapping[str, Any]) -> None:

@@ -131,7 +131,7 @@ class Pipeline:
         model = lstm_name(symbol)
         training = StartTraining(
             **self._engine.issue(),
-            symbol=symbol,
+            model=model,
             epochs=request.epochs,
             seed=request.seed,
             replace_unfinished=True,

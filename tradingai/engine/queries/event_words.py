@@ -7,7 +7,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from tradingai.engine.queries.job_views import job_target
 from tradingai.engine.queries.snapshot import EventView
 
 
@@ -43,8 +42,8 @@ def _short(value: Any) -> str:
 
 def _what(payload: Mapping[str, Any]) -> str:
     kind = str(payload.get("kind", ""))
-    words = {"train_lstm": "train", "generate": "candles"}.get(kind, kind)
-    return f"{words} {job_target(kind, str(payload.get('target', '')))}"
+    words = {"generate": "candles"}.get(kind, kind)
+    return f"{words} {payload.get('target', '')}"
 
 
 def _percent(value: Any) -> str:

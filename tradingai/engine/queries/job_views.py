@@ -7,7 +7,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.queries.model_snapshot import JobState
 from tradingai.engine.queries.snapshot import JobView
 from tradingai.engine.store.job_rows import RESUMABLE_STATES, JobRow
@@ -20,11 +19,6 @@ _STATES: Final[Mapping[str, JobState]] = {
     "cancelled": "cancelled",
     "interrupted": "interrupted",
 }
-
-
-def job_target(kind: str, target: str) -> str:
-    """What a job works on, as people call it: a training's target is its model."""
-    return lstm_name(target) if kind == "train_lstm" and not target.startswith("lstm_") else target
 
 
 def job_state(row: JobRow) -> JobState:
@@ -53,7 +47,7 @@ def job_view(row: JobRow, now: datetime, memory: Callable[[int], int | None]) ->
     return JobView(
         id=row.job_id,
         kind=row.kind,
-        target=job_target(row.kind, row.target),
+        target=row.target,
         state=state,
         done=progress.done if progress else 0.0,
         total=progress.total if progress else 0.0,

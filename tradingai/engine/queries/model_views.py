@@ -142,7 +142,7 @@ class ModelReader:
         for model in models:
             folder = self._paths.checkpoints / f"{model}_history"
             curves = [self._curve(path) for path in sorted(folder.glob("*.jsonl"))]
-            own = [job for job in jobs if job.kind == "train_lstm" and job.target == model]
+            own = [job for job in jobs if job.kind == "train" and job.target == model]
             readable = [curve for curve in curves if curve is not None]
             found += model_runs(model, readable, own, begun, cards.get(model), ledger)
         return tuple(

@@ -13,7 +13,7 @@ from tradingai.engine.queries.snapshot import DatasetView, FeatureBuildView, Job
 PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "candles": ("Candles", "c", "data", ("generate", "import")),
     "features": ("Features", "b", "features", ("features",)),
-    "training": ("Training", "t", "training", ("train_lstm",)),
+    "training": ("Training", "t", "training", ("train",)),
     "evaluation": ("Evaluation", "v", "gates", ("evaluate",)),
     "gates": ("Gates", "v", "gates", ()),
     "promotion": ("Promotion", "p", "models", ()),
@@ -99,7 +99,7 @@ def _next_action(phase: Phase, kinds: Sequence[str], facts: PhaseFacts) -> str:
         refused = [item.model for item in facts.evaluations if item.report and not item.report.passed]
         return f"train {refused[0]} again" if refused else ""
     if phase.state == "interrupted":
-        return "resume from the checkpoint" if "train_lstm" in kinds else "start it again"
+        return "resume from the checkpoint" if "train" in kinds else "start it again"
     if phase.state == "failed":
         job = next((item for item in facts.jobs if item.kind in kinds and item.state == "failed"), None)
         return job.remedy if job else ""

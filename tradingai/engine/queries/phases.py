@@ -16,7 +16,7 @@ _JOBS: Final = {
     "generate": "candles",
     "import": "candles",
     "features": "features",
-    "train_lstm": "training",
+    "train": "training",
     "evaluate": "evaluation",
     "replay": "replay",
 }

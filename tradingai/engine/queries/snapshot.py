@@ -135,7 +135,7 @@ KIND_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "import": "import",
         "features": "features",
         "features_check": "check features",
-        "train_lstm": "train",
+        "train": "train",
         "evaluate": "evaluate",
     }
 )

@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.reporting import Reporter, SilentReporter
-from tradingai.engine.datasets.labels import Labels
+from tradingai.engine.datasets.labels import NO_LABEL, Labels
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.evaluation.leakage.examined import Examined
 from tradingai.engine.evaluation.leakage.shuffled import ShuffledFit
+from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.device import choose_compute
-from tradingai.engine.models.predict import Predictor
-from tradingai.engine.training.config import LstmTraining
+from tradingai.engine.models.predict import Predictor, inputs_of
+from tradingai.engine.training.config import LstmTraining, Training, TransformerTraining
 from tradingai.engine.training.stream import FitTask, StreamFit
 
 RERUN_BARS: Final = 24_000
@@ -33,24 +34,34 @@ def short_training(examined: Examined, reporter: Reporter, clock: Clock) -> Shuf
     return TRAININGS[examined.artifact.kind](examined, reporter, clock)
 
 
-def _lstm(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
-    train, judge, test = _rows(examined)
+def _network(settings: type[Training]) -> Callable[[Examined, Reporter, Clock], ShuffledFit]:
+    """The streaming training of an LSTM or a Transformer; of several coins only this one has labels."""
 
-    def fit(labels: Labels, seed: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        settings = LstmTraining(epochs=RERUN_EPOCHS, seed=seed, threads=examined.record["threads"])
-        scaler = examined.coin.scaler
-        task = FitTask(
-            model=f"{examined.artifact.model} on shuffled labels", values=examined.data.values, labels=labels,
-            scaler=scaler, train=(train,), early_stop=judge, first=examined.first,
-        )  # fmt: skip
-        quiet, compute = _Unheard(reporter), choose_compute("cpu")
-        fitted = StreamFit(task, settings, compute=compute, reporter=quiet, clock=clock).run()
-        predictor = Predictor(fitted.network, scaler, compute)
-        warmup = min(examined.voice.warmup, test.lo - examined.first)
-        logits = predictor.stream(examined.data.values, test.lo, test.hi, warmup)
-        return test.indices(), logits > 0.0
+    def prepare(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
+        train, judge, test = _rows(examined)
+        artifact, symbol = examined.artifact, examined.data.symbol
+        coin = artifact.symbols.index(symbol)
+        scaler = Scaler.beside({part.symbol: part.scaler for part in artifact.coins})
+        values = inputs_of([examined.values[name] for name in artifact.symbols])
 
-    return fit
+        def fit(labels: Labels, seed: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+            of_all = np.full((len(labels), len(artifact.coins)), NO_LABEL, dtype=np.int8)
+            of_all[:, coin] = labels
+            task = FitTask(
+                model=f"{artifact.model} on shuffled labels", values=values, labels=of_all,
+                scaler=scaler, train=(train,), early_stop=judge, first=examined.first,
+            )  # fmt: skip
+            quiet, compute = _Unheard(reporter), choose_compute("cpu")
+            training = settings(epochs=RERUN_EPOCHS, seed=seed, threads=examined.record["threads"])
+            fitted = StreamFit(task, training, compute=compute, reporter=quiet, clock=clock).run()
+            predictor = Predictor(fitted.network, scaler, compute, coin)
+            warmup = min(examined.voice.warmup, test.lo - examined.first)
+            logits = predictor.stream(values, test.lo, test.hi, warmup)
+            return test.indices(), logits > 0.0
+
+        return fit
+
+    return prepare
 
 
 def _ensemble(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
@@ -91,7 +102,8 @@ class _Unheard(SilentReporter):
 
 
 TRAININGS: Final[Mapping[str, Callable[[Examined, Reporter, Clock], ShuffledFit]]] = {
-    "lstm": _lstm,
+    "lstm": _network(LstmTraining),
+    "transformer": _network(TransformerTraining),
     "ensemble": _ensemble,
 }
 """By kind of model."""
