@@ -179,7 +179,7 @@ def job(number: int, kind: str, target: str, state: str, started: str, **more: o
 
 TRAINING_JOB = job(
     17,
-    "train_lstm",
+    "train",
     "lstm_ETH-USD",
     "running",
     "12:03:15",

@@ -85,7 +85,7 @@ def full() -> ConsoleSnapshot:
             ),
             job(
                 13,
-                "train_lstm",
+                "train",
                 "lstm_BNB-USD",
                 "done",
                 "11:28:50",
@@ -290,7 +290,7 @@ def failed() -> ConsoleSnapshot:
     )
     broken = job(
         17,
-        "train_lstm",
+        "train",
         "lstm_ETH-USD",
         "failed",
         "12:03:15",

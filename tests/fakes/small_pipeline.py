@@ -18,6 +18,7 @@ REQUEST = PipelineRequest(
     market="cycles",
     seed=5,
     symbols=("BTC-USD", "ETH-USD"),
+    kinds=("lstm",),
     epochs=3,
 )
 

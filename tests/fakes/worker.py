@@ -119,7 +119,7 @@ KINDS = {
     "chatty": chatty,
     "generate": refuses,
     "features": skip,
-    "train_lstm": patient,
+    "train": patient,
     "evaluate": echo,
 }
 

@@ -10,7 +10,7 @@ from tests.fakes.command_line import start, tradingai
 from tests.fakes.home_state import alive, value_hashes, wait_for, worker_of
 
 MONTH = ("--start", "2025-10-10", "--end", "2025-11-10T01:07Z")
-STAGES = ("generate", "features", "train_lstm", "evaluate")
+STAGES = ("generate", "features", "train", "evaluate")
 
 
 def forget_from(home, stage):
@@ -19,7 +19,7 @@ def forget_from(home, stage):
         for folder in {
             "generate": ("data/candles", "data/oracle"),
             "features": ("data/features",),
-            "train_lstm": ("models/checkpoints",),
+            "train": ("models/checkpoints",),
             "evaluate": ("models/versions", "models/promoted", "reports"),
         }[name]:
             shutil.rmtree(home / folder)
@@ -44,7 +44,7 @@ def test_killed_while_training_the_same_command_ends_in_the_same_weights(month_h
     arguments = ("train", "lstm", "--coin", "BTC", "--epochs", "3")
     running = start(home, *arguments)
     wait_for(lambda: any(home.glob("models/checkpoints/*_last.pt")))
-    worker = worker_of(home, "train_lstm")
+    worker = worker_of(home, "train")
     running.kill()
     running.communicate(timeout=10)
     wait_for(lambda: not alive(worker), seconds=15)
@@ -59,7 +59,7 @@ def test_a_killed_worker_is_started_again_and_ends_in_the_same_weights(month_hom
     shutil.rmtree(home / "models" / "checkpoints")
     running = start(home, "train", "lstm", "--coin", "BTC", "--epochs", "3", "--json")
     wait_for(lambda: any(home.glob("models/checkpoints/*_last.pt")))
-    kill(wait_for(lambda: worker_of(home, "train_lstm")), signal.SIGKILL)
+    kill(wait_for(lambda: worker_of(home, "train")), signal.SIGKILL)
     _, err = running.communicate(timeout=240)
     assert running.returncode == 0, err
     assert value_hashes(home) == value_hashes(month_home)
@@ -86,7 +86,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_safe_point(month_home, tmp_path):
     shutil.copytree(month_home, home)
     shutil.rmtree(home / "models" / "checkpoints")
     running = start(home, "train", "lstm", "--coin", "BTC", "--epochs", "3")
-    worker = wait_for(lambda: worker_of(home, "train_lstm"))
+    worker = wait_for(lambda: worker_of(home, "train"))
     running.send_signal(signal.SIGINT)
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=60)

@@ -106,7 +106,7 @@ async def test_an_expired_command_never_fires(engine):
 
 
 async def test_a_job_goes_on_in_the_background_and_can_be_cancelled_and_resumed(engine, tmp_path):
-    job_id = (await engine.execute(StartTraining(**engine.issue(), symbol="BTC-USD")))["job_id"]
+    job_id = (await engine.execute(StartTraining(**engine.issue(), model="lstm_BTC-USD")))["job_id"]
 
     async def in_state(*states):
         return [job for job in await engine.jobs(states=states) if job.job_id == job_id]
@@ -161,8 +161,8 @@ async def test_several_jobs_run_at_once_and_every_command_is_audited(engine):
 
 async def test_closing_stops_what_runs(tmp_path):
     async with open_engine(tmp_path, worker_module=WORKER) as engine:
-        running = asyncio.create_task(engine.run(StartTraining(**engine.issue(), symbol="BTC-USD")))
-        background = (await engine.execute(StartTraining(**engine.issue(), symbol="ETH-USD")))["job_id"]
+        running = asyncio.create_task(engine.run(StartTraining(**engine.issue(), model="lstm_BTC-USD")))
+        background = (await engine.execute(StartTraining(**engine.issue(), model="lstm_ETH-USD")))["job_id"]
 
         async def both():
             return len(await engine.jobs(states=("running",))) == 2
@@ -266,7 +266,7 @@ async def test_old_job_logs_are_pruned_at_start(tmp_path):
 async def test_jobs_of_a_dead_process_are_offered(tmp_path):
     async with open_engine(tmp_path) as engine:
         await engine.store.jobs.create(
-            job_id="j", kind="train_lstm", target="BTC-USD", params={}, threads=1, runner="999-dead",
+            job_id="j", kind="train", target="lstm_BTC-USD", params={}, threads=1, runner="999-dead",
             log="logs/jobs/j.log",
         )  # fmt: skip
     async with open_engine(tmp_path, read_only=True) as engine:
@@ -313,7 +313,7 @@ def test_every_command_has_its_job():
         ),
         ImportCandles(**issued, symbol="SOL-USD", file="/x.csv"): ("import", "SOL-USD", 2),
         BuildFeatures(**issued, symbol="BTC-USD"): ("features", "BTC-USD", 2),
-        StartTraining(**issued, symbol="BTC-USD", threads=4): ("train_lstm", "BTC-USD", 4),
+        StartTraining(**issued, model="lstm_BTC-USD", threads=4): ("train", "lstm_BTC-USD", 4),
         Evaluate(**issued, model="lstm_BTC-USD"): ("evaluate", "lstm_BTC-USD", 2),
     }
     for command, words in expected.items():

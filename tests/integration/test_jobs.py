@@ -402,7 +402,7 @@ async def test_a_target_that_no_worker_holds_is_refused_as_well(tmp_path):
 
 def test_kinds_that_write_the_same_files_share_a_lock():
     assert lock_name("generate", "BTC-USD") == lock_name("import", "BTC-USD") == "candles-BTC-USD"
-    assert lock_name("train_lstm", "BTC-USD") == "train_lstm-BTC-USD"
+    assert lock_name("train", "lstm_BTC-USD") == "train-lstm_BTC-USD"
 
 
 def test_targets_that_are_paths_become_file_names_and_stay_apart():
@@ -461,14 +461,14 @@ async def test_a_failure_does_not_stop_the_others(tmp_path):
 
 
 def test_ids_sort_by_age_and_are_unique():
-    specs = [job("train_lstm") for _ in range(50)]
+    specs = [job("train") for _ in range(50)]
     assert len({spec.id for spec in specs}) == 50
-    assert all(spec.id[:8].isdigit() and "train_lstm-BTC-USD" in spec.id for spec in specs)
+    assert all(spec.id[:8].isdigit() and "train-BTC-USD" in spec.id for spec in specs)
 
 
 def test_a_job_needs_a_thread():
     with pytest.raises(UsageError, match="0 threads"):
-        JobSpec("x", "train_lstm", "BTC-USD", {}, 0)
+        JobSpec("x", "train", "BTC-USD", {}, 0)
 
 
 def test_the_workers_environment_has_fixed_threads_and_no_secrets():

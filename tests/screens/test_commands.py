@@ -89,7 +89,7 @@ async def test_train_asks_for_coin_epochs_and_seed(console: MakeConsole):
     made = console("full", screen="training")
     (command,) = await sent(made, "right_square_bracket", "t", "enter")
     assert isinstance(command, StartTraining)
-    assert (command.symbol, command.epochs, command.seed, command.fresh) == ("BNB-USD", 10, 7, False)
+    assert (command.model, command.epochs, command.seed, command.fresh) == ("lstm_BNB-USD", 10, 7, False)
 
 
 async def test_cancel_asks_and_names_the_job(console: MakeConsole):
@@ -178,7 +178,7 @@ async def test_next_step_of_a_refused_gate_is_training_again(console: MakeConsol
     made = console(replace(snapshot, jobs=(), phases=(*snapshot.phases[:2], done, *snapshot.phases[3:])))
     (command,) = await sent(made, "n", "enter")
     assert isinstance(command, StartTraining)
-    assert command.symbol == "BNB-USD"
+    assert command.model == "lstm_BNB-USD"
 
 
 async def test_run_all_asks_first(console: MakeConsole):

@@ -31,7 +31,7 @@ NOW = datetime(2025, 11, 12, 12, 0, tzinfo=UTC)
 def job_row(**changes) -> JobRow:
     """A running training, one minute old."""
     values = {
-        "job_id": "j1", "kind": "train_lstm", "target": "BTC-USD", "params": {}, "threads": 1,
+        "job_id": "j1", "kind": "train", "target": "lstm_BTC-USD", "params": {}, "threads": 1,
         "state": "running", "runner": "r", "pid": None, "resumes": 0, "command_id": None,
         "created_at": NOW - timedelta(seconds=70),
         "started_at": NOW - timedelta(seconds=60), "ended_at": None, "result": None, "error": None,
@@ -102,7 +102,7 @@ def test_the_time_of_a_phase_counts_overlaps_once_and_skips_never():
          "validation_accuracy": 0.759, "bars_per_s": 204180.0, "best": True},
          "m 5/10 val 0.511 75.9 %, 204,180 bars/s, best so far", ""),
         ("JobFailed", "error",
-         {"kind": "train_lstm", "target": "BTC-USD", "message": "no memory", "remedy": "Buy."},
+         {"kind": "train", "target": "lstm_BTC-USD", "message": "no memory", "remedy": "Buy."},
          "train lstm_BTC-USD: no memory. Buy.", "fail"),
         ("NobodyKnowsThis", "warning", {"a": 1.23456, "b": "x" * 64}, "a 1.235, b xxxxxxxx", "warn"),
     ],

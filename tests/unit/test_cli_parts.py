@@ -119,7 +119,7 @@ def test_other_arguments(tmp_path):
 
 
 def test_jobs_in_an_operators_words():
-    assert job_label(JobSpec("1", "train_lstm", "BTC-USD")) == "train lstm_BTC-USD"
+    assert job_label(JobSpec("1", "train", "lstm_BTC-USD")) == "train lstm_BTC-USD"
     assert job_label(JobSpec("1", "generate", "BTC-USD")) == "candles BTC-USD"
     assert job_label(JobSpec("1", "evaluate", "lstm_BTC-USD")) == "evaluate lstm_BTC-USD"
 

@@ -32,7 +32,7 @@ from tests.fakes.homes import new_home, plain_settings
 
 NOW = datetime(2025, 11, 10, 5, 0, tzinfo=UTC)
 COINS = ("BTC-USD", "ETH-USD")
-REQUEST = PipelineRequest(WORKLOADS["quick"], "cycles", 7, COINS)
+REQUEST = PipelineRequest(WORKLOADS["quick"], "cycles", 7, COINS, kinds=("lstm",))
 SETTINGS = plain_settings()
 
 
@@ -69,7 +69,8 @@ class FakeEngine:
             self.done.append(("Replay", ",".join(command.symbols)))
             result = {"replay": {"hours": command.hours}, "skipped": self.skips}
             return JobResult("job", "replay", "candles", result, 1.0, 0)
-        symbol = command.model.removeprefix("lstm_") if isinstance(command, Evaluate) else command.symbol
+        models = isinstance(command, Evaluate | StartTraining)
+        symbol = command.model.removeprefix("lstm_") if models else command.symbol
         self.done.append((type(command).__name__, symbol))
         if (type(command), symbol) in self.fails:
             raise JobError(f"{symbol} failed")

@@ -35,7 +35,7 @@ def pipeline(
     workload: WorkloadOption = "quick",
     market: MarketOption = None,
     seed: SeedOption = None,
-    models: ModelsOption = "lstm",
+    models: ModelsOption = "lstm,transformer",
     as_json: JsonFlag = False,
 ) -> int:
     """Everything from candles to promoted models and a replay; skips what is done.
@@ -48,7 +48,7 @@ def pipeline(
     from tradingai.engine.pipeline.run import Pipeline
 
     chosen = parse_workload(workload)
-    parse_models(models)
+    kinds = parse_models(models)
     preset = None if market is None else parse_market(market)
 
     async def body(current: Work) -> PipelineResult:
@@ -59,6 +59,7 @@ def pipeline(
             market=preset or settings.synthetic_market,
             seed=settings.synthetic_seed if seed is None else seed,
             symbols=settings.symbols,
+            kinds=kinds,
         )
         engine = current.engine
         steps = Pipeline(engine, engine.paths, settings, engine.clock, current.hear)

@@ -1,8 +1,9 @@
 """Making an ensemble of the models there are: its calibrators, and whether the agent takes part.
 
-It is made of the versions that are live. While nothing is live it is made of the newest version of every
-model, so that what the gates say of it can be seen; the registry promotes it only when all it is made of is
-live. Everything is fitted on the second half of validation, as the calibrators of single models are.
+It is made of the versions that are live. While models of no two kinds are live it is made of the newest
+version of every model, so that what the gates say of it can be seen; the registry promotes it only when all
+it is made of is live. Everything is fitted on the second half of validation, as the calibrators of single
+models are.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ def compose_ensemble(
 
 
 def component_entries(ledger: Ledger) -> tuple[LedgerEntry, ...]:
-    """The versions an ensemble would be made of: what is live, or of every model the newest version."""
+    """The versions an ensemble would be made of: what is live, or else of every model the newest."""
     live = {model: entry for model, entry in ledger.live().items() if _kind(model)}
     newest = {model: ledger.evaluations(model)[-1] for model in ledger.models() if _kind(model)}
-    chosen = live or newest
+    chosen = live if len({_kind(model) for model in live}) > 1 else newest
     return tuple(
         chosen[model] for model in sorted(chosen, key=lambda name: (MODEL_KINDS.index(_kind(name)), name))
     )

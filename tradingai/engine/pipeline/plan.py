@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.model_report import ModelReport
-from tradingai.engine.core.symbols import Market, lstm_name
+from tradingai.engine.core.symbols import MULTI_COIN_MODELS, Market, lstm_name
 
 LAST_CANDLE: Final = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
 """Open time of the last candle of both workloads: fixed, so that a second run finds its work done."""
-MODEL_KINDS: Final = ("lstm",)
+MODEL_KINDS: Final = ("lstm", "transformer")
 """What ``--models`` may name."""
-STEPS_PER_COIN: Final = 4
-"""Candles, features, training, evaluation."""
+ENSEMBLE_NAME: Final = "ensemble"
 REPLAY_HOURS: Final = 72.0
 """How much of the scan loop a pipeline ends with."""
 
@@ -53,13 +52,29 @@ class PipelineRequest:
     seed: int
     """Of the market and of training."""
     symbols: tuple[str, ...]
+    kinds: tuple[str, ...] = MODEL_KINDS
+    """Which kinds of models to train."""
     epochs: int = 10
     why: str = "pipeline"
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """The models it trains, the longest training first."""
+        several = [kind for kind in ("transformer", "ppo") if kind in self.kinds]
+        return (*several, *(lstm_name(symbol) for symbol in self.symbols if "lstm" in self.kinds))
+
+    @property
     def models(self) -> tuple[str, ...]:
-        """The models it brings to a verdict."""
-        return tuple(lstm_name(symbol) for symbol in self.symbols)
+        """The models it brings to a verdict, in the order in which they are judged."""
+        coins = tuple(model for model in self.trained if model not in MULTI_COIN_MODELS)
+        several = tuple(model for model in self.trained if model in MULTI_COIN_MODELS)
+        ensemble = (ENSEMBLE_NAME,) if len(self.kinds) > 1 else ()
+        return (*coins, *several, *ensemble)
+
+    @property
+    def steps(self) -> int:
+        """Jobs of a whole run: candles and features a coin, training and evaluation a model, the replay."""
+        return 2 * len(self.symbols) + len(self.trained) + len(self.models) + 1
 
     def peers(self, symbol: str) -> tuple[str, ...]:
         """The coins whose candles a coin's features look at."""

@@ -21,7 +21,6 @@ from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.pipeline.plan import PipelineRequest
 from tradingai.engine.registry.registry import Registry
 
@@ -76,6 +75,7 @@ def _question(request: PipelineRequest, settings: Settings) -> dict[str, Any]:
         "market": request.market,
         "seed": request.seed,
         "symbols": request.symbols,
+        "kinds": request.kinds,
         "epochs": request.epochs,
         "threads": settings.job_threads,
         "settings": settings.settings_hash(),
@@ -102,5 +102,6 @@ def _left_by(paths: HomePaths, request: PipelineRequest) -> Iterator[Path]:
     for symbol in request.symbols:
         for folder in (paths.candles / symbol, paths.oracle / symbol, paths.features / symbol):
             yield from sorted(folder.iterdir())
-        best = paths.checkpoints / f"{lstm_name(symbol)}_best.pt"
+    for model in request.models:
+        best = paths.checkpoints / f"{model}_best.pt"
         yield from (best, best.with_suffix(".json"))

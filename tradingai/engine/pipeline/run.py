@@ -28,11 +28,10 @@ from tradingai.engine.core.locks import FileLock
 from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.core.symbols import MULTI_COIN_MODELS
 from tradingai.engine.jobs.spec import JobResult, OnUpdate
 from tradingai.engine.pipeline.plan import (
     REPLAY_HOURS,
-    STEPS_PER_COIN,
     ModelOutcome,
     PipelineRequest,
     PipelineResult,
@@ -97,7 +96,7 @@ class Pipeline:
             done = await asyncio.to_thread(recall, self._paths, request, self._settings, registry)
             if done is not None:
                 models, replay = [self._standing(report) for report in done.reports], done.replay
-                steps = skipped = STEPS_PER_COIN * len(request.symbols) + 1
+                steps = skipped = request.steps
             else:
                 models = list(await self._all_steps(request))
                 replay = await self._replay(request)
@@ -109,7 +108,13 @@ class Pipeline:
     async def _all_steps(self, request: PipelineRequest) -> Sequence[ModelOutcome]:
         await _together(self._candles(request, symbol) for symbol in request.symbols)
         await _together(self._features(request, symbol) for symbol in request.symbols)
-        return await _together(self._model(request, symbol) for symbol in request.symbols)
+        judged: dict[str, asyncio.Task[ModelOutcome]] = {}
+        trained = {model: asyncio.ensure_future(self._train(request, model)) for model in request.trained}
+        for model in request.models:
+            before = tuple(judged.values()) if model in MULTI_COIN_MODELS else ()
+            training = trained.get(model)
+            judged[model] = asyncio.ensure_future(self._verdict(request, model, training, before))
+        return await _together(judged.values())
 
     async def _candles(self, request: PipelineRequest, symbol: str) -> None:
         await self._job(
@@ -127,16 +132,33 @@ class Pipeline:
         peers = request.peers(symbol)
         await self._job(BuildFeatures(**self._engine.issue(), symbol=symbol, peers=peers))
 
-    async def _model(self, request: PipelineRequest, symbol: str) -> ModelOutcome:
-        model = lstm_name(symbol)
-        training = StartTraining(
-            **self._engine.issue(),
-            model=model,
-            epochs=request.epochs,
-            seed=request.seed,
-            replace_unfinished=True,
+    async def _train(self, request: PipelineRequest, model: str) -> None:
+        await self._job(
+            StartTraining(
+                **self._engine.issue(),
+                model=model,
+                symbols=request.symbols if model in MULTI_COIN_MODELS else None,
+                epochs=request.epochs,
+                seed=request.seed,
+                replace_unfinished=True,
+            )
         )
-        await self._job(training)
+
+    async def _verdict(
+        self,
+        request: PipelineRequest,
+        model: str,
+        training: Awaitable[None] | None,
+        before: Sequence[Awaitable[ModelOutcome]],
+    ) -> ModelOutcome:
+        """Evaluate a model after its training and after those it shares test data with.
+
+        So the attempts on a coin's test data are counted in the same order every time, and an ensemble is
+        made of what went live before it. A model that another's failure keeps from its turn fails with it.
+        """
+        if training is not None:
+            await training
+        await _together(before)
         result = await self._job(Evaluate(**self._engine.issue(), model=model))
         report = ModelReport.from_json(result.result["report"])
         return await self._promote(report, request.why)
