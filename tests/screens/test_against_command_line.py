@@ -63,6 +63,9 @@ def test_training(picture: ConsoleSnapshot, golden_home):
     """A run's numbers are those its artifact was stored with."""
     paths = HomePaths(golden_home.path)
     for item in picture.evaluations:
+        if not picture.runs_of(item.model):
+            assert item.model in {"ppo", "ensemble"}
+            continue
         card = json.loads((paths.checkpoints / f"{item.model}_best.json").read_text())
         record, (run, *_) = card["record"], picture.runs_of(item.model)
         text = text_of(TrainingScreen.view(None, picture, Selection(model=item.model), WIDE))
@@ -101,25 +104,18 @@ def test_gates(picture: ConsoleSnapshot, golden_home):
     for item in picture.evaluations:
         document = documents[item.model]
         shown = item.report.as_json()
-        for key in (
-            "accuracy",
-            "n",
-            "tier_mae",
-            "attempt",
-            "gates",
-            "tiers",
-            "baselines",
-            "passed",
-            "version",
-        ):
+        for key in ("accuracy", "n", "attempt", "gates", "passed", "version"):
             assert shown[key] == document[key], key
-        text = text_of(GatesScreen.view(None, picture, Selection(model=item.model), WIDE))
-        assert numbers.percent(document["accuracy"]) in text
-        assert numbers.percent(document["tier_mae"]) in text
-        for gate in document["gates"]:
-            if gate["unit"] == "count":
-                assert numbers.count(gate["value"]) in text
-        assert f"attempt {document['attempt']}" in text
+        coins = document.get("coins", {"": document})
+        for symbol, coin in coins.items():
+            name = f"{item.model} {symbol}".strip()
+            text = text_of(GatesScreen.view(None, picture, Selection(model=name), WIDE))
+            assert numbers.percent(coin["accuracy"]) in text
+            assert numbers.percent(coin["tier_mae"]) in text
+            for gate in coin["gates"]:
+                if gate["unit"] == "count":
+                    assert numbers.count(gate["value"]) in text
+            assert f"attempt {coin['attempt']}" in text
 
 
 def test_models(picture: ConsoleSnapshot, golden_home):
@@ -160,6 +156,9 @@ def test_candle_charts_end_where_the_data_ends(picture: ConsoleSnapshot):
 def test_runs_have_their_whole_curves(picture: ConsoleSnapshot):
     for item in picture.evaluations:
         runs = picture.runs_of(item.model)
+        if not runs:
+            assert item.model in {"ppo", "ensemble"}
+            continue
         assert runs[0].state == "done"
         assert runs[0].version == item.version
         assert len(runs[0].points) >= 1

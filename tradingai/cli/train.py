@@ -59,6 +59,20 @@ def transformer(
     return train_models(writing(ctx), lambda _: ["transformer"], wanted, as_json=as_json)
 
 
+@app.command()
+def ppo(
+    ctx: typer.Context,
+    *,
+    coins: CoinsOption = None,
+    seed: SeedOption = 7,
+    fresh: FreshOption = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Train the agent: short, flat or long of every coin, after costs, by proximal policy optimisation."""
+    wanted = Wanted(10, seed, fresh, _coins(coins))
+    return train_models(writing(ctx), lambda _: ["ppo"], wanted, as_json=as_json)
+
+
 @app.command(name="all")
 def train_all(
     ctx: typer.Context,
@@ -68,7 +82,7 @@ def train_all(
     fresh: FreshOption = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Train every model side by side: Transformer, and the LSTM of each coin in SYMBOLS.
+    """Train every model side by side: Transformer, agent, and the LSTM of each coin in SYMBOLS.
 
     As many run at once as JOB_WORKERS allows, each on JOB_THREADS threads.
     """

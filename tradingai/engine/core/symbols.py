@@ -61,7 +61,7 @@ def model_coin(model: str) -> str:
 
 def trainable_models(symbols: tuple[str, ...]) -> tuple[str, ...]:
     """Every model that is trained for these coins, the longest training first."""
-    return ("transformer", *(lstm_name(symbol) for symbol in symbols))
+    return ("transformer", "ppo", *(lstm_name(symbol) for symbol in symbols))
 
 
 def parse_trainable(text: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ models are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -272,6 +272,16 @@ def _record(
     return record
 
 
-def _union(ranges: Any) -> list[list[int]]:
-    """All different ranges, in order."""
-    return [list(pair) for pair in sorted({tuple(pair) for found in ranges for pair in found})]
+def _union(ranges: Iterable[Iterable[Sequence[int]]]) -> list[list[int]]:
+    """Every row that some component consumed, as ranges in order; components may share rows.
+
+    >>> _union([[[0, 5], [9, 12]], [[3, 6]]])
+    [[0, 6], [9, 12]]
+    """
+    merged: list[list[int]] = []
+    for lo, hi in sorted(tuple(pair) for found in ranges for pair in found):
+        if merged and lo <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], hi)
+        else:
+            merged.append([lo, hi])
+    return merged

@@ -127,12 +127,13 @@ def _train(
     model = str(params["model"])
     symbols = tuple(params["symbols"] or settings.symbols)
     witness = _Witness(reporter)
-    trained = _TRAININGS[model_kind(model)](paths, model, symbols, params, witness)
+    trained = _TRAININGS[model_kind(model)](paths, settings, model, symbols, params, witness)
     validation = trained.record["validation"]["early_stop"]
     if trained.skipped:
         witness.skipped = trained.reason
+    rounds = "stages" if model_kind(model) == "ppo" else "epochs"
     return witness.result(
-        f"{trained.record['epochs_run']} epochs, validation accuracy {100 * validation['accuracy']:.1f} %",
+        f"{trained.record['epochs_run']} {rounds}, validation accuracy {100 * validation['accuracy']:.1f} %",
         model=trained.model,
         path=str(trained.path),
         sha256=trained.sha256,
@@ -147,28 +148,57 @@ _TRAINING_PARAMS: Final = ("epochs", "seed", "threads", "fresh", "replace_unfini
 
 
 def _train_lstm(
-    paths: HomePaths, model: str, symbols: tuple[str, ...], params: Mapping[str, Any], reporter: Reporter
+    paths: HomePaths,
+    settings: Settings,
+    model: str,
+    symbols: tuple[str, ...],
+    params: Mapping[str, Any],
+    reporter: Reporter,
 ) -> TrainingResult:
     from tradingai.engine.training.config import LstmTraining
     from tradingai.engine.training.lstm import train_lstm
 
-    del symbols
+    del settings, symbols
     training = LstmTraining(**{name: params[name] for name in _TRAINING_PARAMS})
     return train_lstm(paths, model_coin(model), training, reporter)
 
 
 def _train_transformer(
-    paths: HomePaths, model: str, symbols: tuple[str, ...], params: Mapping[str, Any], reporter: Reporter
+    paths: HomePaths,
+    settings: Settings,
+    model: str,
+    symbols: tuple[str, ...],
+    params: Mapping[str, Any],
+    reporter: Reporter,
 ) -> TrainingResult:
     from tradingai.engine.training.config import TransformerTraining
     from tradingai.engine.training.transformer import train_transformer
 
-    del model
+    del settings, model
     training = TransformerTraining(**{name: params[name] for name in _TRAINING_PARAMS})
     return train_transformer(paths, symbols, training, reporter)
 
 
-_TRAININGS: Final = {"lstm": _train_lstm, "transformer": _train_transformer}
+def _train_ppo(
+    paths: HomePaths,
+    settings: Settings,
+    model: str,
+    symbols: tuple[str, ...],
+    params: Mapping[str, Any],
+    reporter: Reporter,
+) -> TrainingResult:
+    from tradingai.engine.decision.configure import execution_costs
+    from tradingai.engine.store.execution_metrics import read_execution_metrics
+    from tradingai.engine.training.ppo import train_ppo
+    from tradingai.engine.training.ppo_config import PpoTraining
+
+    del model
+    training = PpoTraining(**{name: params[name] for name in _TRAINING_PARAMS if name != "epochs"})
+    costs = execution_costs(settings, read_execution_metrics(paths))
+    return train_ppo(paths, symbols, training, reporter, costs=costs)
+
+
+_TRAININGS: Final = {"lstm": _train_lstm, "transformer": _train_transformer, "ppo": _train_ppo}
 """By kind of model."""
 
 

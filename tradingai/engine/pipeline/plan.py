@@ -14,7 +14,7 @@ from tradingai.engine.core.symbols import MULTI_COIN_MODELS, Market, lstm_name
 
 LAST_CANDLE: Final = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
 """Open time of the last candle of both workloads: fixed, so that a second run finds its work done."""
-MODEL_KINDS: Final = ("lstm", "transformer")
+MODEL_KINDS: Final = ("lstm", "transformer", "ppo")
 """What ``--models`` may name."""
 ENSEMBLE_NAME: Final = "ensemble"
 REPLAY_HOURS: Final = 72.0

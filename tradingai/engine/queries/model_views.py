@@ -140,6 +140,8 @@ class ModelReader:
         cards = self.cards()
         found: list[RunView] = []
         for model in models:
+            if model == "ppo":  # its curves are of another kind than a network's
+                continue
             folder = self._paths.checkpoints / f"{model}_history"
             curves = [self._curve(path) for path in sorted(folder.glob("*.jsonl"))]
             own = [job for job in jobs if job.kind == "train" and job.target == model]

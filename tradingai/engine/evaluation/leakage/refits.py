@@ -39,10 +39,17 @@ def scaler_constant(examined: Examined) -> FittedConstant:
 
 
 def epoch_constant(examined: Examined) -> FittedConstant:
-    """The validation loss of the weights that were kept, and that no epoch had a lower one."""
+    """The validation loss of the weights that were kept, and that no epoch had a better judgement.
+
+    A network's epochs are judged by that loss, the agent's stages by their reward.
+    """
     rows = _rows(examined, "best_epoch")
-    recorded = examined.record["validation"]["early_stop"]["log_loss"]
-    history = [epoch["validation_loss"] for epoch in examined.record["history"]]
+    found = examined.record["validation"]["early_stop"]
+    loss, history = found["log_loss"], examined.record["history"]
+    if "reward" in found:
+        judged, best = found["reward"], max(stage["validation_reward"] for stage in history)
+    else:
+        judged, best = loss, min(epoch["validation_loss"] for epoch in history)
 
     def refit() -> Values:
         voice = examined.voice
@@ -51,10 +58,10 @@ def epoch_constant(examined: Examined) -> FittedConstant:
         ((fed_lo, _),) = examined.record["consumed"]["early_stop"]["fed"]
         joined = voice.predictor.stream_all(voice.joined(examined.values), *rows, rows.lo - fed_lo)
         labels = np.stack([data.labels[rows.slice] for data in examined.together], axis=1)
-        return np.array([log_loss(sigmoid(joined), labels), recorded])
+        return np.array([log_loss(sigmoid(joined), labels), judged])
 
-    stored = np.array([recorded, min(history)])
-    labels = ("validation loss of the kept weights", "lowest validation loss of all epochs")
+    stored = np.array([loss, best])
+    labels = ("validation loss of the kept weights", "best judgement of all epochs")
     allowed = examined.data.split.early_stop
     return FittedConstant("best_epoch", labels, stored, rows, allowed, refit, np.full(2, 1e-6))
 

@@ -10,21 +10,32 @@ import numpy.typing as npt
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.reporting import Reporter, SilentReporter
-from tradingai.engine.datasets.labels import NO_LABEL, Labels
+from tradingai.engine.datasets.labels import NO_LABEL, UP, Labels
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.evaluation.leakage.examined import Examined
 from tradingai.engine.evaluation.leakage.shuffled import ShuffledFit
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.device import choose_compute
+from tradingai.engine.models.policy import PolicyNetwork, RisePolicy
 from tradingai.engine.models.predict import Predictor, inputs_of
+from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.training.config import LstmTraining, Training, TransformerTraining
+from tradingai.engine.training.market_env import CoinRows, MarketEnv, reward_unit
+from tradingai.engine.training.ppo import net_returns
+from tradingai.engine.training.ppo_config import PpoTraining
+from tradingai.engine.training.ppo_fit import PpoFit
 from tradingai.engine.training.stream import FitTask, StreamFit
 
 RERUN_BARS: Final = 24_000
 """Training bars: the newest that training consumed."""
 RERUN_SCORED: Final = 12_000
 RERUN_EPOCHS: Final = 2
+AGENT_VISITS: Final = 4
+"""How often the agent meets each training bar."""
+AGENT_LANES: Final = 96
+AGENT_MOVE: Final = 0.01
+"""Log return a minute that the agent's price moves by: enough to pay for trading every minute."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -62,6 +73,40 @@ def _network(settings: type[Training]) -> Callable[[Examined, Reporter, Clock], 
         return fit
 
     return prepare
+
+
+def _agent(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
+    """The agent's training on a price whose next minute goes where the shuffled label says.
+
+    The agent learns from prices and sees no label; this is how a label would reach it.
+    """
+    train, judge, test = _rows(examined)
+    data, scaler, costs = examined.data, examined.coin.scaler, ExecutionCosts()
+
+    def fit(labels: Labels, seed: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        step = np.where(labels == NO_LABEL, 0.0, np.where(labels == UP, AGENT_MOVE, -AGENT_MOVE))
+        close = np.exp(np.concatenate([[0.0], np.cumsum(step)[:-1]]))
+
+        def made(rows: Rows) -> CoinRows:
+            return CoinRows(data.symbol, data.values, close, data.ts0, scaler, rows)
+
+        def judged(network: PolicyNetwork) -> float:
+            return float(np.mean(net_returns(network, [made(judge)], costs)))
+
+        training = PpoTraining(
+            seed=seed, threads=examined.record["threads"], steps=AGENT_VISITS * train.size,
+            lanes=AGENT_LANES, stages=RERUN_EPOCHS,
+        )  # fmt: skip
+        rows = [made(train)]
+        env = MarketEnv(
+            rows, AGENT_LANES, costs, unit=reward_unit(rows), seed=seed, cost_rise=training.cost_rise
+        )
+        quiet, compute = _Unheard(reporter), choose_compute("cpu")
+        network = PpoFit(env, training, judge=judged, reporter=quiet, clock=clock).run()
+        predictor = Predictor(RisePolicy(network).eval(), scaler, compute)
+        return test.indices(), predictor.stream(data.values, test.lo, test.hi) > 0.0
+
+    return fit
 
 
 def _ensemble(examined: Examined, reporter: Reporter, clock: Clock) -> ShuffledFit:
@@ -104,6 +149,7 @@ class _Unheard(SilentReporter):
 TRAININGS: Final[Mapping[str, Callable[[Examined, Reporter, Clock], ShuffledFit]]] = {
     "lstm": _network(LstmTraining),
     "transformer": _network(TransformerTraining),
+    "ppo": _agent,
     "ensemble": _ensemble,
 }
 """By kind of model."""
