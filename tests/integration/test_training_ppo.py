@@ -24,13 +24,13 @@ from tradingai.engine.models.calibration import fit_calibrator, sigmoid
 from tradingai.engine.models.policy import FLAT, LONG, build_policy
 from tradingai.engine.models.predict import predict_rows
 from tradingai.engine.providers.generate import generate_dataset
-from tradingai.engine.training import ppo_state
-from tradingai.engine.training.checkpoint import last_path
+from tradingai.engine.training import resume
 from tradingai.engine.training.history import read_history
 from tradingai.engine.training.market_env import CoinRows
 from tradingai.engine.training.policy_run import action_logits
 from tradingai.engine.training.ppo import net_returns, train_ppo
 from tradingai.engine.training.ppo_state import load_agent
+from tradingai.engine.training.resume import last_path
 
 from tests.fakes.lstm_world import StopAt
 from tests.fakes.small_environments import AGENT_COINS, COSTS, agent_training
@@ -161,7 +161,7 @@ def test_the_second_time_it_is_done_and_says_so(trained, prepared):
     result = train(trained, reporter)
     assert result.skipped
     assert result.sha256 == prepared[1].sha256
-    assert "30,000 steps on the same data" in result.reason
+    assert "5 epochs on the same data" in result.reason
     assert reporter.events == []
     assert json.loads((trained.checkpoints / "ppo_best.json").read_text())["sha256"] == result.sha256
 
@@ -178,7 +178,7 @@ def test_stopping_at_a_safe_point_loses_nothing(paths, prepared, safe_point):
     with pytest.raises(InterruptedRunError):
         train(paths, StopAt(safe_point))
     assert not best_path(paths, "ppo").exists()
-    assert load_agent(last_path(paths, "ppo")).finished_stages == safe_point // 6
+    assert load_agent(last_path(paths, "ppo")).finished_epochs == safe_point // 6
     reporter = SilentReporter()
     assert train(paths, reporter).sha256 == prepared[1].sha256
     assert reporter.events[0].resumed
@@ -233,8 +233,8 @@ def test_an_unfinished_training_of_another_kind_is_refused_by_name(paths):
 def test_a_resume_state_of_another_schema_or_damaged_is_refused(paths, monkeypatch):
     with pytest.raises(InterruptedRunError):
         train(paths, StopAt(3))
-    monkeypatch.setattr(ppo_state, "RESUME_SCHEMA", 9)
-    with pytest.raises(ArtifactError, match="has schema version 1, this version reads 9"):
+    monkeypatch.setattr(resume, "RESUME_SCHEMA", 9)
+    with pytest.raises(ArtifactError, match="has schema version 2 instead of 9"):
         train(paths)
     monkeypatch.undo()
     path = last_path(paths, "ppo")

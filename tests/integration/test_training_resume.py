@@ -25,10 +25,11 @@ from tradingai.engine.models.artifact import best_path, load_artifact
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.predict import predict_rows
 from tradingai.engine.providers.generate import generate_dataset
-from tradingai.engine.training.checkpoint import last_path, load_checkpoint
+from tradingai.engine.training.checkpoint import load_checkpoint
 from tradingai.engine.training.config import LstmTraining
 from tradingai.engine.training.history import read_history
 from tradingai.engine.training.lstm import train_lstm
+from tradingai.engine.training.resume import last_path
 
 from tests.fakes.lstm_world import StopAt
 

@@ -22,10 +22,11 @@ from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.artifact import best_path, load_artifact, value_hash, write_payload
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.predict import Predictor, predict_rows
-from tradingai.engine.training.checkpoint import last_path, load_checkpoint
+from tradingai.engine.training.checkpoint import load_checkpoint
 from tradingai.engine.training.config import TransformerTraining
 from tradingai.engine.training.history import read_history
 from tradingai.engine.training.job import fit_scalers
+from tradingai.engine.training.resume import last_path
 from tradingai.engine.training.transformer import train_transformer
 
 from tests.fakes.lstm_world import StopAt

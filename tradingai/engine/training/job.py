@@ -7,19 +7,16 @@ training before it stays until the new one is complete. The caller holds the mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.errors import ArtifactError, DataError, MissingError, OutdatedArtifactError
-from tradingai.engine.core.events import TrainingDiscarded, TrainingFinished, TrainingStarted
-from tradingai.engine.core.files import make_directory
+from tradingai.engine.core.errors import DataError
+from tradingai.engine.core.events import TrainingFinished, TrainingStarted
 from tradingai.engine.core.jsonio import iso_z
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
@@ -28,29 +25,24 @@ from tradingai.engine.datasets.market import MarketDataset
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.files import release
 from tradingai.engine.features.scaler import Scaler
-from tradingai.engine.models.artifact import (
-    ModelArtifact,
-    best_path,
-    load_artifact,
-    save_artifact,
-    write_card,
-)
+from tradingai.engine.models.artifact import ModelArtifact, best_path, save_artifact
 from tradingai.engine.models.calibration import fit_calibrator
 from tradingai.engine.models.device import Compute, choose_compute, reproducible
 from tradingai.engine.models.predict import Predictor
 from tradingai.engine.models.transformer import TransformerNetwork, TrendHead
 from tradingai.engine.models.warmup import measure_warmup
-from tradingai.engine.training.checkpoint import Checkpoint, last_path, load_checkpoint, save_checkpoint
+from tradingai.engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tradingai.engine.training.config import Training
 from tradingai.engine.training.history import write_history
 from tradingai.engine.training.learning import longest_warmup
 from tradingai.engine.training.record import (
     Calibrated,
     coin_part,
-    identity_difference,
     training_identity,
     training_record,
 )
+from tradingai.engine.training.resume import last_path
+from tradingai.engine.training.standing import TrainingResult, finished, resumable, sweep
 from tradingai.engine.training.stream import FitResult, FitTask, StreamFit
 
 
@@ -61,21 +53,6 @@ class Order:
     model: str
     kind: str
     market: MarketDataset
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """The published artifact, and whether anything had to be done for it."""
-
-    model: str
-    path: Path
-    sha256: str
-    record: dict[str, Any]
-    skipped: bool
-    reason: str = ""
-    seconds: float = 0.0
-    bars_per_s: float | None = None
-    """Mean over the epochs of this run."""
 
 
 def train(
@@ -91,13 +68,19 @@ def train(
     model = order.model
     compute = choose_compute(training.device)
     identity = training_identity(order.market.coins, model, training.identity(), compute)
-    _sweep(paths, model)
-    finished = None if training.fresh else _finished(paths, model, identity)
-    if finished is not None:
-        return finished
-    checkpoint = None if training.fresh else _resumable(paths, model, identity, training, reporter)
+    sweep(paths, model)
     job = _Job(paths, order, training, compute, identity, reporter, clock)
-    return job.run(checkpoint)
+    if training.fresh:
+        return job.run(None)
+    done = finished(paths, model, identity, load_checkpoint)
+    if done is not None:
+        return done
+    replace_unfinished = training.replace_unfinished
+    return job.run(
+        resumable(
+            paths, model, identity, load_checkpoint, replace_unfinished=replace_unfinished, reporter=reporter
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -272,54 +255,3 @@ def blinded(scaler: Scaler, patterns: Sequence[str]) -> Scaler:
             raise DataError(f"no feature fits {pattern!r}", remedy=f"They are named as {scaler.names[0]!r}.")
         std[fits] = np.inf
     return replace(scaler, std=std)
-
-
-def _finished(paths: HomePaths, model: str, identity: dict[str, Any]) -> TrainingResult | None:
-    """The artifact when it is of this very training; its JSON is made again should it be missing."""
-    path = best_path(paths, model)
-    try:
-        artifact = load_artifact(path)
-    except (MissingError, OutdatedArtifactError):
-        return None
-    if artifact.record.get("identity") != identity:
-        return None
-    write_card(path, artifact)
-    _drop_finished_checkpoint(last_path(paths, model), identity)
-    epochs, accuracy = artifact.record["epochs_run"], artifact.record["validation"]["early_stop"]["accuracy"]
-    reason = (
-        f"{model} stands: trained for {epochs} epochs on the same data with the same settings, "
-        f"validation accuracy {100 * accuracy:.1f} % ({artifact.sha256[:8]})"
-    )
-    return TrainingResult(model, path, artifact.sha256, artifact.record, skipped=True, reason=reason)
-
-
-def _drop_finished_checkpoint(path: Path, identity: dict[str, Any]) -> None:
-    """Remove the resume state that a kill left beside the artifact it led to; another training's stays."""
-    with suppress(ArtifactError):  # a damaged one is of no training that could be told apart: it stays, too
-        checkpoint = load_checkpoint(path)
-        if checkpoint is not None and checkpoint.identity == identity:
-            path.unlink()
-
-
-def _resumable(
-    paths: HomePaths, model: str, identity: dict[str, Any], training: Training, reporter: Reporter
-) -> Checkpoint | None:
-    """The resume state of this training, if there is one. Raises ArtifactError for that of another."""
-    checkpoint = load_checkpoint(last_path(paths, model))
-    difference = identity_difference(checkpoint.identity, identity) if checkpoint else ""
-    if checkpoint is None or not difference:
-        return checkpoint
-    done = checkpoint.finished_epochs
-    if not training.replace_unfinished:
-        raise ArtifactError(
-            f"the unfinished training of {model}, {done} epochs done, is another one: {difference}",
-            remedy="Finish it with its own settings and data, or start over with --fresh.",
-        )
-    reporter.emit(TrainingDiscarded(model=model, finished_epochs=done, difference=difference))
-    return None
-
-
-def _sweep(paths: HomePaths, model: str) -> None:
-    """Remove temporary files that killed trainings of this model left; others may be training beside."""
-    for leftover in make_directory(paths.checkpoints).glob(f".{model}_*.tmp"):
-        leftover.unlink(missing_ok=True)

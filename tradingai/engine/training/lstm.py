@@ -8,7 +8,8 @@ from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.core.symbols import lstm_name
 from tradingai.engine.datasets.market import load_market
 from tradingai.engine.training.config import LstmTraining
-from tradingai.engine.training.job import Order, TrainingResult, train
+from tradingai.engine.training.job import Order, train
+from tradingai.engine.training.standing import TrainingResult
 
 
 def train_lstm(

@@ -10,7 +10,6 @@ half of validation. The caller holds the model's training lock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -19,9 +18,7 @@ import torch
 
 from tradingai.engine.core.candles import Floats
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.errors import ArtifactError, MissingError, OutdatedArtifactError
-from tradingai.engine.core.events import PolicyUpdated, TrainingDiscarded, TrainingFinished, TrainingStarted
-from tradingai.engine.core.files import make_directory
+from tradingai.engine.core.events import PolicyUpdated, TrainingFinished, TrainingStarted
 from tradingai.engine.core.jsonio import digest, iso_z
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
@@ -29,30 +26,24 @@ from tradingai.engine.datasets.market import MarketDataset, load_market
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.features.side_by_side import Matrix
-from tradingai.engine.models.artifact import (
-    ModelArtifact,
-    Warmup,
-    best_path,
-    load_artifact,
-    save_artifact,
-    write_card,
-)
+from tradingai.engine.models.artifact import ModelArtifact, Warmup, best_path, save_artifact
 from tradingai.engine.models.calibration import fit_calibrator, sigmoid
 from tradingai.engine.models.device import choose_compute, reproducible
 from tradingai.engine.models.policy import PolicyNetwork, RisePolicy
 from tradingai.engine.models.predict import Predictor
 from tradingai.engine.models.warmup import STARTS, TOLERANCE
 from tradingai.engine.risk.costs import ExecutionCosts
-from tradingai.engine.training.checkpoint import last_path
 from tradingai.engine.training.history import write_history
-from tradingai.engine.training.job import TrainingResult, fit_scalers
+from tradingai.engine.training.job import fit_scalers
 from tradingai.engine.training.market_env import CoinRows, MarketEnv, reward_unit
 from tradingai.engine.training.policy_run import action_logits, greedy_positions, net_log_returns
 from tradingai.engine.training.ppo_config import PpoTraining, planned_steps
 from tradingai.engine.training.ppo_fit import PpoFit, Stage
 from tradingai.engine.training.ppo_record import agent_record
 from tradingai.engine.training.ppo_state import AgentCheckpoint, load_agent, save_agent
-from tradingai.engine.training.record import Calibrated, coin_part, identity_difference, training_identity
+from tradingai.engine.training.record import Calibrated, coin_part, training_identity
+from tradingai.engine.training.resume import last_path
+from tradingai.engine.training.standing import TrainingResult, finished, resumable, sweep
 
 MODEL: Final = "ppo"
 _BPS: Final = 1e4
@@ -78,12 +69,19 @@ def train_ppo(
     if training.steps is None:
         training = replace(training, steps=planned_steps(data.split.train.size * len(data.coins)))
     identity = agent_identity(data, training, costs)
-    _sweep(paths)
-    finished = None if training.fresh else _finished(paths, identity)
-    if finished is not None:
-        return finished
-    checkpoint = None if training.fresh else _resumable(paths, identity, training, reporter)
-    return _Job(paths, data, training, costs, identity, reporter, clock or RealClock()).run(checkpoint)
+    sweep(paths, MODEL)
+    job = _Job(paths, data, training, costs, identity, reporter, clock or RealClock())
+    if training.fresh:
+        return job.run(None)
+    done = finished(paths, MODEL, identity, load_agent)
+    if done is not None:
+        return done
+    replace_unfinished = training.replace_unfinished
+    return job.run(
+        resumable(
+            paths, MODEL, identity, load_agent, replace_unfinished=replace_unfinished, reporter=reporter
+        )
+    )
 
 
 def agent_identity(data: MarketDataset, training: PpoTraining, costs: ExecutionCosts) -> dict[str, Any]:
@@ -187,7 +185,7 @@ class _Job:
         self.reporter.emit(
             TrainingStarted(
                 model=MODEL, run=run["run"], epochs=training.stages,
-                finished_epochs=checkpoint.finished_stages if checkpoint else 0,
+                finished_epochs=checkpoint.finished_epochs if checkpoint else 0,
                 bars=fit.per_stage * fit.per_update, lanes=env.shape[0] * env.shape[1],
                 chunk=training.rollout, device=run["device"], threads=training.threads, seed=training.seed,
                 resumed=checkpoint is not None,
@@ -269,49 +267,3 @@ def _line(stage: Stage, unit: float) -> dict[str, Any]:
         "mean_return_bps": stage.mean_return * unit * _BPS,
         "validation_return_bps": stage.validation_reward * unit * _BPS,
     }
-
-
-def _finished(paths: HomePaths, identity: dict[str, Any]) -> TrainingResult | None:
-    """The artifact when it is of this very training; its JSON is made again should it be missing."""
-    path = best_path(paths, MODEL)
-    try:
-        artifact = load_artifact(path)
-    except (MissingError, OutdatedArtifactError):
-        return None
-    if artifact.record.get("identity") != identity:
-        return None
-    write_card(path, artifact)
-    with suppress(ArtifactError):  # a damaged one is of no training that could be told apart: it stays
-        left = load_agent(last_path(paths, MODEL))
-        if left is not None and left.identity == identity:
-            left.path.unlink()
-    accuracy = artifact.record["validation"]["early_stop"]["accuracy"]
-    reason = (
-        f"{MODEL} stands: trained for {identity['steps']:,} steps on the same data with the same settings, "
-        f"validation accuracy {100 * accuracy:.1f} % ({artifact.sha256[:8]})"
-    )
-    return TrainingResult(MODEL, path, artifact.sha256, artifact.record, skipped=True, reason=reason)
-
-
-def _resumable(
-    paths: HomePaths, identity: dict[str, Any], training: PpoTraining, reporter: Reporter
-) -> AgentCheckpoint | None:
-    """The resume state of this training, if there is one. Raises ArtifactError for that of another."""
-    checkpoint = load_agent(last_path(paths, MODEL))
-    difference = identity_difference(checkpoint.identity, identity) if checkpoint else ""
-    if checkpoint is None or not difference:
-        return checkpoint
-    done = checkpoint.finished_stages
-    if not training.replace_unfinished:
-        raise ArtifactError(
-            f"the unfinished training of {MODEL}, {done} stages done, is another one: {difference}",
-            remedy="Finish it with its own settings and data, or start over with --fresh.",
-        )
-    reporter.emit(TrainingDiscarded(model=MODEL, finished_epochs=done, difference=difference))
-    return None
-
-
-def _sweep(paths: HomePaths) -> None:
-    """Remove temporary files that killed trainings of the agent left; others may be training beside."""
-    for leftover in make_directory(paths.checkpoints).glob(f".{MODEL}_*.tmp"):
-        leftover.unlink(missing_ok=True)

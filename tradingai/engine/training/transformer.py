@@ -10,7 +10,8 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.datasets.market import load_market
 from tradingai.engine.training.config import TransformerTraining
-from tradingai.engine.training.job import Order, TrainingResult, train
+from tradingai.engine.training.job import Order, train
+from tradingai.engine.training.standing import TrainingResult
 
 TRANSFORMER: Final = "transformer"
 """The model's id, and its kind."""
