@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -29,11 +30,15 @@ from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
 from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.features.compute import Features
+from tradingai.engine.features.files import RowReader
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.policy import ACTIONS, FLAT
 from tradingai.engine.risk.costs import ExecutionCosts, filled
 from tradingai.engine.training.environment import Step
 from tradingai.engine.training.lanes import joined
+
+_STRETCH: Final = 32
+"""Minutes of a lane that are read at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +59,9 @@ class CoinRows:
         """The part of a coin's dataset."""
         return cls(data.symbol, data.values, data.close, data.ts0, scaler, rows)
 
-    def scaled(self, rows: Ints, out: Features | None = None) -> Features:
+    def scaled(self, rows: Ints) -> Features:
         """The features of ``rows`` [n], standardised, float32 [n, F]."""
-        found = np.take(self.values, rows, axis=0, out=out)
+        found = np.take(self.values, rows, axis=0)
         return self.scaler.transform(found, out=found)
 
     def growth(self) -> Floats:
@@ -116,14 +121,15 @@ class MarketEnv:
         self._base = torch.tensor([0, *(coin.rows.size for coin in coins)])[:-1].cumsum(0)[:, None]
         self._growth = _joined([np.append(coin.growth(), 0.0) for coin in coins])
         self._cost = _joined([coin.turnover_cost(costs) for coin in coins])
+        self._ahead = [_Ahead(coin, lanes) for coin in coins]
         self._generator = torch.Generator().manual_seed(seed)
         self._row, self._furthest, self._position = self._first, self._first, self._drawn_positions()
 
     def observe(self) -> tuple[Tensor, Tensor]:
         """See :class:`~tradingai.engine.training.environment.VectorEnv`."""
         scaled = torch.empty((*self.shape, self.inputs))
-        for coin, rows, out in zip(self._coins, self._row.numpy(), scaled.numpy(), strict=True):
-            coin.scaled(rows + coin.rows.lo, out)
+        for ahead, rows, out in zip(self._ahead, self._row.numpy(), scaled.numpy(), strict=True):
+            ahead.rows(rows, out)
         return scaled, self._position.clone()
 
     def step(self, actions: Tensor) -> Step:
@@ -169,6 +175,37 @@ class MarketEnv:
 
     def _drawn_positions(self) -> Tensor:
         return torch.randint(ACTIONS, self.shape, generator=self._generator)
+
+
+class _Ahead:
+    """One coin's features as its lanes walk on: read from the file and scaled a stretch of minutes at a time.
+
+    What it holds follows from the rows it is asked for, and changes nothing about what it answers.
+    """
+
+    def __init__(self, coin: CoinRows, lanes: int) -> None:
+        self._coin, self._reader = coin, RowReader(coin.values)
+        self._scaled = np.empty((lanes, _STRETCH, coin.values.shape[1]), dtype=np.float32)
+        self._first = np.full(lanes, -_STRETCH, dtype=np.int64)
+        self._lanes = np.arange(lanes)
+
+    def rows(self, rows: Ints, out: Features) -> None:
+        """Fill ``out`` float32 [lanes, F] with one row of each lane, int64 [lanes] counted from the first."""
+        apart = rows - self._first
+        outside = np.flatnonzero((apart < 0) | (apart >= _STRETCH))
+        if len(outside):
+            self._read(outside, rows)
+            apart = rows - self._first
+        out[:] = self._scaled[self._lanes, apart]
+
+    def _read(self, lanes: Ints, rows: Ints) -> None:
+        begin, end = self._coin.rows
+        stretches = np.zeros((len(lanes), *self._scaled.shape[1:]), dtype=np.float32)
+        for lane, stretch in zip(lanes, stretches, strict=True):
+            lo = begin + int(rows[lane])
+            self._reader.into(stretch[: end - lo], lo)
+        self._scaled[lanes] = self._coin.scaler.transform(stretches, out=stretches)
+        self._first[lanes] = rows[lanes]
 
 
 def _check(coin: CoinRows, first: CoinRows, lanes: int) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tradingai.engine.core.candles import Floats, Ints
+from tradingai.engine.features.files import release
 from tradingai.engine.models.policy import FLAT, PolicyNetwork
 from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.training.market_env import CoinRows
@@ -24,6 +25,7 @@ def action_logits(network: PolicyNetwork, coin: int, rows: CoinRows) -> Tensor:
             at = np.arange(lo, min(lo + _ROWS_AT_ONCE, rows.rows.hi))
             scaled = torch.from_numpy(rows.scaled(at))
             found.append(network.one_coin(coin, scaled))
+    release(rows.values)
     return torch.cat(found)
 
 
