@@ -17,7 +17,7 @@ from tradingai.engine.core.symbols import model_coin, model_kind, parse_market
 from tradingai.engine.jobs.spec import JobFunction
 
 if TYPE_CHECKING:
-    from tradingai.engine.training.job import TrainingResult
+    from tradingai.engine.training.standing import TrainingResult
 
 
 class _Witness:
