@@ -13,7 +13,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry test test-all lint format train rollback-model bench evidence-markets pictures tour clean
+.PHONY: help install run run-dry test test-all lint format train rollback-model bench evidence-markets evidence-models pictures tour clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -74,6 +74,9 @@ bench: $(VENV)/.installed-dev ## measured against required and a baseline: make 
 
 evidence-markets: $(VENV)/.installed-dev ## four markets, five seeds: the tables of docs/evidence.md (an hour)
 	@$(BIN)/python benchmarks/evidence_markets.py
+
+evidence-models: $(VENV)/.installed-dev ## all kinds of models on cycles and null, five seeds: tables of docs/evidence.md
+	@$(BIN)/python benchmarks/evidence_models.py
 
 tour: $(VENV)/.installed-dev ## record the way from an empty home to signals, and draw docs/console/tour.svg
 	$(BIN)/python -m pytest tests/screens/test_whole_way.py

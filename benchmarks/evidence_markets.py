@@ -76,7 +76,7 @@ def run_pipeline(home: Path, market: str, seed: int) -> dict[str, Any]:
     """The document of ``pipeline --json``; a pipeline that a killed run left in this home is waited for."""
     command = [
         sys.executable, "-m", "tradingai", "--home", str(home), "pipeline", "--workload", "quick",
-        "--market", market, "--seed", str(seed), "--json",
+        "--market", market, "--seed", str(seed), "--models", "lstm", "--json",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JOB_WORKERS": "1"}
     while True:
