@@ -38,6 +38,10 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.installed
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@$(PIP_INSTALL) -e '.[dev,bench]'
+	@touch $@
+
 install: $(VENV)/.installed ## set up .venv (the other targets do it when it is missing)
 
 run: $(VENV)/.installed ## set up, then the console; without a terminal the quick workload, headless
@@ -69,7 +73,7 @@ rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live
 	@test -n "$(TAG)" || { echo "name the version: make rollback-model TAG=v1.0.0" >&2; exit 2; }
 	$(BIN)/tradingai models rollback --to $(TAG)
 
-bench: $(VENV)/.installed-dev ## measured against required and a baseline: make bench [ONLY=candles,lstm]
+bench: $(VENV)/.installed-bench ## measured against required and a baseline: make bench [ONLY=candles,lstm]
 	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY),)
 
 evidence-markets: $(VENV)/.installed-dev ## four markets, five seeds: the tables of docs/evidence.md (an hour)

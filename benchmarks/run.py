@@ -28,7 +28,7 @@ from typing import Any, Final, Literal
 ROOT: Final = Path(__file__).resolve().parents[1]
 FULL_ROWS: Final = 3_081_668
 END: Final = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
-PACKAGES: Final = ("numpy", "polars", "torch", "scipy")
+PACKAGES: Final = ("numpy", "polars", "torch", "scipy", "stable-baselines3")
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,25 @@ def lstm(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
+def ppo(bench: Bench) -> list[Row]:
+    """The agent's environment steps a second beside Stable-Baselines3's, collected and learnt from."""
+    import bench_ppo
+
+    found = bench_ppo.measure(bench_ppo.prepare(bench.home, bench.start), repeats=1)
+    rates = {name: rate for name, (rate,) in found.items()}
+    ours, (name, rate) = rates[bench_ppo.PRODUCT], bench_ppo.fastest_baseline(rates)
+    many = rates[bench_ppo.MANY]
+    what = "PPO environment steps/s over the same by Stable-Baselines3"
+    return [
+        Row(what, ours / rate, "×", 20.0, "≥", f"{name}, at {rate:,.0f} steps/s", 1.0, ours / rate),
+        Row(
+            f"the same with {bench_ppo.MANY_ENVIRONMENTS} environments there", ours / many, "×", None, "≥",
+            f"at {many:,.0f} steps/s", 1.0, ours / many,
+        ),
+        Row("PPO training, one thread", ours, "steps/s", None, "≥", name, rate, ours / rate),
+    ]  # fmt: skip
+
+
 def scan(bench: Bench) -> list[Row]:
     """One scan's latency, 72 replayed hours, memory and time over 30 replayed days."""
     from tradingai.engine.core.paths import HomePaths
@@ -196,6 +215,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "candles": candles,
     "features": features,
     "lstm": lstm,
+    "ppo": ppo,
     "scan": scan,
 }
 
