@@ -68,6 +68,8 @@ class PolicyNetwork(nn.Module):
         self.actor = nn.Linear(config.width, ACTIONS)
         self.critic = nn.Linear(config.width, 1)
         self.hold = nn.Parameter(torch.tensor(_FIRST_HOLD))
+        self.one_hot: Tensor
+        self.register_buffer("one_hot", torch.eye(ACTIONS), persistent=False)
         for weight in self.input_weight:
             nn.init.orthogonal_(weight)
         nn.init.orthogonal_(self.trunk.weight)
@@ -93,7 +95,7 @@ class PolicyNetwork(nn.Module):
 
     def heads(self, body: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """Action logits and values for what :meth:`body` returned; otherwise as :meth:`forward`."""
-        held = nn.functional.one_hot(position, ACTIONS).float()
+        held = self.one_hot[position]
         joined = torch.tanh(body + held @ self.position)
         return self.actor(joined) + self.hold * held, self.critic(joined).squeeze(-1)
 
