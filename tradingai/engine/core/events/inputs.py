@@ -1,0 +1,96 @@
+"""What the scan loop works on: candles as they arrive, and the models that read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tradingai.engine.core.events.base import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedFailed(Event):
+    """The provider gave no candles of a coin; it is asked again after a pause."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    provider: str
+    reason: str
+    failures: int
+    retry_in_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedRecovered(Event):
+    """The provider answers again after an outage."""
+
+    symbol: str
+    provider: str
+    failures: int
+    outage_s: float
+    candles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesRejected(Event):
+    """Candles that a provider gave and that were not asked for: old, from the future, or no whole minutes."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    provider: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesCleaned(Event):
+    """Candles that arrived were not as they should be: what was filled, repaired or left out."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    detail: str
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveCandlesCompacted(Event):
+    """Complete days of live candles were written into the yearly file."""
+
+    symbol: str
+    rows: int
+    until: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelWarmed(Event):
+    """A promoted model joined the loop; its state comes from the ``bars`` candles up to ``until``."""
+
+    symbol: str
+    model: str
+    version: str
+    bars: int
+    until: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRefused(Event):
+    """A promoted model cannot be used; the loop goes on without it."""
+
+    level: ClassVar[str] = "error"
+    model: str
+    version: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFailed(Event):
+    """A model gave no number. Nothing is decided on it until it does again."""
+
+    level: ClassVar[str] = "error"
+    symbol: str
+    model: str
+    version: str
+    error: str
+    at: str
