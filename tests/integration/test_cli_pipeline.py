@@ -12,11 +12,19 @@ from tests.fakes.home_state import value_hashes, wait_for
 pytestmark = [pytest.mark.golden, pytest.mark.timeout(1200)]
 """The golden home is built within the first test's time."""
 
-MODELS = ["lstm_BTC-USD", "lstm_ETH-USD", "lstm_BNB-USD"]
+COINS = ["BTC-USD", "ETH-USD", "BNB-USD"]
+MODELS = [*(f"lstm_{coin}" for coin in COINS), "transformer", "ppo", "ensemble"]
+STEPS = 18
+"""Candles and features of three coins, five trainings, six evaluations, the replay."""
 GATES = ["accuracy", "calibration", "leakage", "significance", "sample"]
 
 
-def test_three_models_pass_every_gate_and_are_live(golden_home):
+def coins_of(item):
+    """The reports of a model's coins."""
+    return list(item.get("coins", {"": item}).values())
+
+
+def test_every_model_passes_every_gate_and_is_live(golden_home):
     document = golden_home.document
     assert document["passed"] is True
     assert (document["workload"], document["market"]) == ("quick", "cycles")
@@ -25,9 +33,11 @@ def test_three_models_pass_every_gate_and_are_live(golden_home):
         assert item["promotion"] == "promoted"
         assert [gate["id"] for gate in item["gates"]] == GATES
         assert all(gate["passed"] for gate in item["gates"])
-        assert item["accuracy_ci"][0] < item["accuracy"] < item["accuracy_ci"][1]
-        assert item["oracle"]["accuracy"] > item["accuracy"] > 0.68
         assert item["synthetic"] is True
+        for coin in coins_of(item):
+            assert all(gate["passed"] for gate in coin["gates"])
+            assert coin["accuracy_ci"][0] < coin["accuracy"] < coin["accuracy_ci"][1]
+            assert coin["oracle"]["accuracy"] > coin["accuracy"] > 0.68
         link = golden_home.path / "models" / "promoted" / item["model"]
         assert link.is_symlink()
         assert (link / "model.pt").is_file()
@@ -43,11 +53,23 @@ def test_it_ends_with_a_replay_of_72_hours(golden_home):
     assert replay["trades"] > 100
     assert 0.4 < replay["win_rate"] < 0.8
     assert replay["halted"] is None
-    for item in golden_home.document["models"]:
-        traded = item["backtest"]
+    for coin in (coin for item in golden_home.document["models"] for coin in coins_of(item)):
+        traded = coin["backtest"]
         assert sum(traded["by_reason"].values()) == traded["scans"] == traded["decisions"]
-        assert traded["accuracy"] > item["accuracy"]
+        assert traded["accuracy"] > coin["accuracy"]
         assert 0.5 < traded["break_even_accuracy"] < 1.0
+
+
+def test_models_of_several_coins_are_judged_on_each_and_attempts_counted_in_order(golden_home):
+    by_model = {item["model"]: item for item in golden_home.document["models"]}
+    for attempt, model in enumerate(("transformer", "ppo", "ensemble"), start=2):
+        assert list(by_model[model]["coins"]) == COINS
+        assert {coin["attempt"] for coin in by_model[model]["coins"].values()} == {attempt}
+    components = by_model["ensemble"]["components"]
+    assert [model for model, _, _ in components] == sorted(MODELS[:3]) + ["transformer", "ppo"]
+    assert {version for _, version, _ in components} == {"v1.0.0"}
+    best = max(coin["accuracy"] for coin in by_model["transformer"]["coins"].values())
+    assert best < 0.8
 
 
 @pytest.mark.slow
@@ -75,11 +97,11 @@ def test_a_second_run_finds_its_work_done(golden_copy):
     before = (golden_copy / "models" / "registry.json").read_bytes()
     done = tradingai(golden_copy, "pipeline", "--json")
     assert done.status == 0, done.err
-    assert done.document["skipped"] == done.document["steps"] == 13
+    assert done.document["skipped"] == done.document["steps"] == STEPS
     assert {item["promotion"] for item in done.document["models"]} == {"live"}
     assert (golden_copy / "models" / "registry.json").read_bytes() == before
     text = tradingai(golden_copy, "pipeline")
-    assert "All 13 steps were done already" in text.out
+    assert f"All {STEPS} steps were done already" in text.out
     for words in (*MODELS, *GATES, "tier MAE", "momentum", "oracle"):
         assert words in text.out
 
@@ -92,7 +114,7 @@ def test_a_damaged_matrix_is_noticed_and_made_again(golden_copy, golden_home):
     matrix.write_bytes(content)
     done = tradingai(golden_copy, "pipeline", "--json")
     assert done.status == 0, done.err
-    assert done.document["skipped"] == 12
+    assert done.document["skipped"] == STEPS - 1
     assert "features of BNB-USD" in done.err
     assert value_hashes(golden_copy) == value_hashes(golden_home.path)
 
@@ -118,7 +140,7 @@ def test_registry_is_intact_and_has_a_history(golden_home):
     verified = tradingai(golden_home.path, "models", "verify", "--quick", "--json")
     assert (verified.status, verified.document["ok"]) == (0, True)
     kinds = [entry["kind"] for entry in tradingai(golden_home.path, "models", "history", "--json").document]
-    assert sorted(kinds) == ["evaluated"] * 3 + ["promoted"] * 3
+    assert sorted(kinds) == ["evaluated"] * 6 + ["promoted"] * 6
     early = tradingai(golden_home.path, "models", "history", "--at", "2020-01-01", "--json")
     assert early.document == []
     late = tradingai(golden_home.path, "models", "history", "--at", "2999-01-01", "--json")

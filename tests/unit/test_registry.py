@@ -15,6 +15,7 @@ from tradingai.engine.core.errors import (
     UsageError,
 )
 from tradingai.engine.core.ledger import Candidate, read_ledger
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.datasets.labels import direction_labels
 from tradingai.engine.evaluation.assess import Subject, assess
@@ -423,3 +424,57 @@ def test_two_models_do_not_mix(bench):
     bench.promote()
     assert set(read_ledger(bench.paths.ledger).live()) == {MODEL}
     assert [entry.model for entry in bench.registry.history("lstm_ETH-USD")] == ["lstm_ETH-USD"]
+
+
+def several(bench, model, artifact, what, components=()):
+    """Evaluate a model of two coins, the second of ``what`` quality."""
+    bench.clock.advance(60)
+    candidate = replace(
+        bench.candidate(artifact), model=model, tests={"BTC-USD": "t" * 64, "ETH-USD": "u" * 64}
+    )
+
+    def build(attempts, version):
+        coins = []
+        for symbol, quality in (("BTC-USD", "good"), ("ETH-USD", what)):
+            made = bench.assessments[quality]
+            made = replace(made, subject=replace(made.subject, model=model, symbol=symbol))
+            coins.append(made.report(attempts[symbol], version))
+        return ModelReport(tuple(coins), components)
+
+    return bench.registry.record(candidate, build)
+
+
+def test_attempts_of_a_model_of_several_coins_are_counted_on_each_coins_test_data(bench):
+    bench.evaluate("aaaaaaaa")
+    report = several(bench, "transformer", "bbbbbbbb", "good")
+    assert {coin.symbol: coin.attempt for coin in report.coins} == {"BTC-USD": 2, "ETH-USD": 1}
+    assert bench.evaluate("cccccccc").attempt == 3
+    assert several(bench, "transformer", "bbbbbbbb", "good").attempt == 2
+
+
+def test_a_version_that_fails_on_one_coin_is_refused_and_the_coin_is_named(bench):
+    several(bench, "transformer", "bbbbbbbb", "bad")
+    with pytest.raises(GateRefusedError, match=r"transformer v1.0.0 is refused by ETH-USD accuracy"):
+        bench.registry.promote("transformer")
+    (row,) = bench.registry.list_models()
+    assert (row.passed, row.gates["accuracy"]) == (False, False)
+    assert [item.state for item in verify(bench.paths)] == ["intact"]
+
+
+def test_an_ensemble_goes_live_only_when_all_it_is_made_of_is_live(bench):
+    bench.evaluate("aaaaaaaa")
+    made_of = ((MODEL, "v1.0.0", "aaaaaaaa" * 8),)
+    several(bench, "ensemble", "bbbbbbbb", "good", made_of)
+    with pytest.raises(GateRefusedError, match="no version is live") as refused:
+        bench.registry.promote("ensemble")
+    assert f"Promote {MODEL} v1.0.0" in refused.value.remedy
+    bench.promote()
+    assert bench.registry.promote("ensemble").version == "v1.0.0"
+    bench.evaluate("cccccccc")
+    bench.promote()
+    several(bench, "ensemble", "dddddddd", "good", ((MODEL, "v1.1.0", "cccccccc" * 8),))
+    bench.registry.promote("ensemble")
+    with pytest.raises(GateRefusedError, match=r"made of lstm_BTC-USD v1.0.0, of which v1.1.0 is live"):
+        bench.registry.rollback("ensemble")
+    bench.rollback()
+    assert bench.registry.rollback("ensemble").version == "v1.0.0"
