@@ -66,7 +66,7 @@ def test_models_of_several_coins_are_judged_on_each_and_attempts_counted_in_orde
         assert list(by_model[model]["coins"]) == COINS
         assert {coin["attempt"] for coin in by_model[model]["coins"].values()} == {attempt}
     components = by_model["ensemble"]["components"]
-    assert [model for model, _, _ in components] == sorted(MODELS[:3]) + ["transformer", "ppo"]
+    assert [model for model, _, _ in components] == [*sorted(MODELS[:3]), "transformer", "ppo"]
     assert {version for _, version, _ in components} == {"v1.0.0"}
     best = max(coin["accuracy"] for coin in by_model["transformer"]["coins"].values())
     assert best < 0.8

@@ -17,7 +17,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def evaluate(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="lstm_BTC-USD, or a checkpoint's path.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="lstm_BTC-USD, transformer, ppo, ensemble; or a checkpoint."),
+    ],
     min_accuracy: Annotated[
         float | None, typer.Option("--min-accuracy", help="Default 0.68; looser is exploratory.")
     ] = None,
@@ -38,6 +41,9 @@ def evaluate(
 
     Only the test range is scored, which no training saw. Every new artifact on the same test data counts as a
     further attempt, and the intervals get wider with it.
+
+    A model of several coins is judged on each and passes when it passes on all. The ensemble is made first,
+    of what is live.
 
     With --walk-forward or --k-fold the model's training is repeated on folds of the training and validation
     rows, each scored on rows it has not seen. The test range stays untouched, so it is no attempt; no gate

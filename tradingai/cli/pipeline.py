@@ -116,15 +116,15 @@ def show_models(result: PipelineResult) -> None:
 
 
 def show_verdicts(result: PipelineResult) -> None:
-    """Every gate of every model: the verdict and the value, and below what a refusal would take to pass."""
+    """Every gate of every model: verdict and value, and below what a refusal would take to pass."""
     from tradingai.cli.report import gate_cell, gate_condition, show_gates
 
     reports = [(outcome.report, coin) for outcome in result.models for coin in outcome.report.coins]
-    rows = [
-        (gates[0].id, gate_condition(gates), *(gate_cell(gate) for gate in gates))
-        for gates in zip(*(coin.gates for _, coin in reports), strict=True)
-    ]
-    write_line(table(("gate", "passes when", *(_title(model, coin) for model, coin in reports)), rows))
+    gates = [gate.id for gate in reports[0][1].gates]
+    rows = [(_title(model, coin), *(gate_cell(gate) for gate in coin.gates)) for model, coin in reports]
+    write_line(table(("model", *gates), rows))
+    conditions = zip(*(coin.gates for _, coin in reports), strict=True)
+    write_line(f"Passes when: {'; '.join(gate_condition(found) for found in conditions)}")
     for model, coin in reports:
         if not coin.passed:
             write_line()

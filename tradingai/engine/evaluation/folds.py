@@ -21,13 +21,13 @@ import numpy as np
 
 from tradingai.engine.core.candles import Floats, us_to_datetime
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.errors import ArtifactError, DataError
+from tradingai.engine.core.errors import ArtifactError, DataError, UsageError
 from tradingai.engine.core.events import Event, FoldScored, JobSkipped, StateRepaired
 from tradingai.engine.core.files import read_json, write_json
 from tradingai.engine.core.jsonio import digest, plain
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, Reporter
-from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
+from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US, model_kind
 from tradingai.engine.datasets.dataset import Dataset, load_dataset
 from tradingai.engine.datasets.splits import Fold, Rows, purged_kfold, walk_forward
 from tradingai.engine.evaluation import metrics
@@ -111,9 +111,14 @@ def score_folds(
 ) -> dict[str, Any]:
     """Train and score every fold with the settings of ``model``'s finished training; JSON types.
 
-    Finished folds are kept below ``reports/folds`` and not trained again. Raises MissingError without model,
-    candles or features, DataError for too few rows, InterruptedRunError between two chunks of a training.
+    Finished folds are kept below ``reports/folds`` and not trained again. Raises UsageError for a model
+    that is no LSTM, MissingError without model, candles or features, DataError for too few rows, InterruptedRunError between two chunks of a training.
     """
+    if model_kind(model) != "lstm":
+        raise UsageError(
+            f"{model} is not trained on folds: only the LSTM of one coin is",
+            remedy="Name one, for example lstm_BTC-USD.",
+        )
     artifact = load_artifact(best_path(paths, model))
     data = load_dataset(paths, artifact.symbols[0])
     embargo = max(data.features.lookbacks) if method == "k_fold" else 0
