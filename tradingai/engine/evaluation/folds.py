@@ -111,8 +111,9 @@ def score_folds(
 ) -> dict[str, Any]:
     """Train and score every fold with the settings of ``model``'s finished training; JSON types.
 
-    Finished folds are kept below ``reports/folds`` and not trained again. Raises UsageError for a model
-    that is no LSTM, MissingError without model, candles or features, DataError for too few rows, InterruptedRunError between two chunks of a training.
+    Finished folds are kept below ``reports/folds`` and not trained again. Raises UsageError for a model that
+    is no LSTM, MissingError without model, candles or features, DataError for too few rows,
+    InterruptedRunError between two chunks of a training.
     """
     if model_kind(model) != "lstm":
         raise UsageError(
