@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,28 @@ from tradingai.engine.core.home import open_home
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, SilentReporter
 from tradingai.engine.core.settings import Settings, settings_from_worker
-from tradingai.engine.core.symbols import MINUTE_US, PIPELINE_SYMBOLS, lstm_name
+from tradingai.engine.core.symbols import MINUTE_US, PIPELINE_SYMBOLS, lstm_name, model_kind
+from tradingai.engine.decision.ensemble import MODEL_KINDS
 from tradingai.engine.decision.state import DeskConfig, open_desk
 from tradingai.engine.features.compute import compute, live_tail
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.inference.carried import CarriedNetwork, one_thread
-from tradingai.engine.inference.promoted import LiveModel, PromotedModels
+from tradingai.engine.inference.promoted import LiveEnsemble, LiveModel, PromotedModels
 from tradingai.engine.inference.stream import KEPT_MINUTES, MarketStream
-from tradingai.engine.models.artifact import ModelArtifact, Warmup
+from tradingai.engine.models.artifact import CoinPart, ModelArtifact, Warmup
 from tradingai.engine.models.calibration import Calibrator
+from tradingai.engine.models.ensemble import (
+    ENSEMBLE,
+    Component,
+    EnsembleRule,
+    ensemble_document,
+    subset_name,
+    subsets,
+)
 from tradingai.engine.models.lstm import LstmConfig, LstmNetwork
+from tradingai.engine.models.policy import PolicyConfig, PolicyNetwork
+from tradingai.engine.models.transformer import TransformerConfig, TransformerNetwork
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.runtime.replay import plan_replay, read_inputs, replay
 from tradingai.engine.runtime.step import Controls, ScanStep
@@ -65,35 +76,64 @@ def make_candles(home: Path, days: float) -> HomePaths:
     return paths
 
 
-def random_model(paths: HomePaths, symbol: str) -> LiveModel:
-    """A network of a trained one's size whose probability wanders between 0 and 1."""
-    features = feature_set(symbol, tuple(set(PIPELINE_SYMBOLS) - {symbol}))
+def coin_parts(paths: HomePaths) -> dict[str, CoinPart]:
+    """What a model carries of each coin, its scaler fitted on the newest days."""
     tail = {name: read_candles(paths, name, verify=False)[-6000:] for name in PIPELINE_SYMBOLS}
-    values = compute(features, tail[symbol], {name: tail[name].close for name in features.peers})
-    torch.manual_seed(0)
-    network = LstmNetwork(LstmConfig(len(features))).eval()
+    parts = {}
+    for symbol in PIPELINE_SYMBOLS:
+        features = feature_set(symbol, tuple(set(PIPELINE_SYMBOLS) - {symbol}))
+        values = compute(features, tail[symbol], {name: tail[name].close for name in features.peers})
+        parts[symbol] = CoinPart(
+            symbol=symbol,
+            scaler=Scaler.fit(features.names, values, features.lookback, len(values)),
+            calibrator=Calibrator("platt", 20.0, 0.0),
+            feature_names=features.names,
+            feature_sha256=tuple(feature.sha256 for feature in features.features),
+            definitions_sha256=features.sha256,
+        )
+    return parts
+
+
+def random_model(model: str, network: Any, parts: tuple[CoinPart, ...], warmup: int) -> LiveModel:
+    """A network of a trained one's size whose probability wanders between 0 and 1."""
     artifact = ModelArtifact(
-        model=lstm_name(symbol),
-        kind="lstm",
-        symbol=symbol,
+        model=model,
+        kind=model_kind(model),
+        coins=parts,
         config=network.config.as_dict(),
         tensors={name: value.clone() for name, value in network.state_dict().items()},
-        scaler=Scaler.fit(features.names, values, features.lookback, len(values)),
-        calibrator=Calibrator("platt", 20.0, 0.0),
-        feature_names=features.names,
-        feature_sha256=tuple(feature.sha256 for feature in features.features),
-        definitions_sha256=features.sha256,
-        warmup=Warmup(WARMUP, 100, agrees=True, difference=0.0, tolerance=1e-6, starts=1),
+        warmup=Warmup(warmup, warmup // 2, agrees=True, difference=0.0, tolerance=1e-6, starts=1),
         record={},
         market="cycles",
         synthetic=True,
     )
-    return LiveModel(artifact.model, "v1.0.0", artifact)
+    return LiveModel(model, "v1.0.0", artifact)
 
 
 def promoted_models(paths: HomePaths) -> PromotedModels:
-    """One for every coin."""
-    return PromotedModels(tuple(random_model(paths, symbol) for symbol in PIPELINE_SYMBOLS))
+    """An LSTM of every coin, a Transformer and an agent, and the ensemble of them all."""
+    parts = coin_parts(paths)
+    together = tuple(parts.values())
+    widths = tuple(len(part.feature_names) for part in together)
+    torch.manual_seed(0)
+    models = [
+        random_model(lstm_name(part.symbol), LstmNetwork(LstmConfig(width)), (part,), WARMUP)
+        for part, width in zip(together, widths, strict=True)
+    ]
+    transformer = TransformerNetwork(TransformerConfig(widths))
+    models.append(random_model("transformer", transformer, together, 2 * transformer.config.reach))
+    models.append(random_model("ppo", PolicyNetwork(PolicyConfig(len(together), widths[0])), together, 0))
+    made_of = [Component(live.model, live.kind, live.version, live.sha256) for live in models]
+    calibrated = {
+        symbol: {subset_name(kinds): Calibrator("platt", 1.2, 0.0) for kinds in subsets(MODEL_KINDS)}
+        for symbol in parts
+    }
+    rule = EnsembleRule(DeskConfig().decision.ensemble, calibrated, agent_joins=True)
+    ensemble = replace(
+        models[-1].artifact, model=ENSEMBLE, kind=ENSEMBLE, tensors={},
+        config=ensemble_document(rule, made_of),
+    )  # fmt: skip
+    return PromotedModels(tuple(models), (), LiveEnsemble("v1.0.0", ensemble))
 
 
 @dataclass
@@ -138,11 +178,12 @@ def stateless_latency(paths: HomePaths, models: PromotedModels, scans: int) -> L
         began = time.perf_counter()
         with one_thread():
             for network in networks:
-                features = network.live.features
-                closes = {name: kept[name].close for name in features.peers}
-                values = compute(features, kept[network.live.symbol], closes)
-                network.start(values[features.lookback :])
-                network.probability()
+                tails = []
+                for symbol, features in network.live.features.items():
+                    closes = {name: kept[name].close for name in features.peers}
+                    tails.append(compute(features, kept[symbol], closes)[features.lookback :])
+                network.start(np.concatenate(tails, axis=1))
+                network.probability(network.live.symbols[0])
         found.values.append(1e3 * (time.perf_counter() - began))
     return found
 
