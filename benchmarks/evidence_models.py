@@ -5,9 +5,8 @@
 
 Every (market, seed) runs the quick workload with LSTMs, Transformer, agent and ensemble in a home of its own
 through the command line, two at a time. Beside the gates' verdicts stand: the paired difference between the
-ensemble and the best single model of each coin, what the agent's greedy policy earned a day on the test range
-after costs, and on ``cycles`` what the Transformer loses without BTC's part of the token and without the
-lead-lag features. Finished results are kept in the folder, with a hash of the code that decides results.
+ensemble and the best single model of each coin, and what the agent's greedy policy earned a day on the test
+range after costs. Finished results are kept in the folder, with a hash of the code that decides results.
 """
 
 from __future__ import annotations
@@ -25,11 +24,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.files import write_json
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import Interval
-from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US, PIPELINE_SYMBOLS, parse_market
 from tradingai.engine.datasets.market import MarketDataset, load_market
 from tradingai.engine.evaluation.evaluate import load_voice
@@ -37,13 +34,9 @@ from tradingai.engine.evaluation.intervals import ACCURACY_ALPHA, DAY_US, day_bl
 from tradingai.engine.models.artifact import best_path, load_artifact
 from tradingai.engine.models.device import choose_compute, reproducible
 from tradingai.engine.models.policy import build_policy
-from tradingai.engine.models.predict import Predictor
 from tradingai.engine.risk.costs import ExecutionCosts
-from tradingai.engine.training.config import TransformerTraining
-from tradingai.engine.training.job import fit_scalers, fit_task
 from tradingai.engine.training.market_env import CoinRows
 from tradingai.engine.training.policy_run import action_logits, greedy_positions, net_log_returns
-from tradingai.engine.training.stream import StreamFit
 
 import models_tables
 from evidence_markets import deciding_code
@@ -52,8 +45,6 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "evidence.md"
 WORKERS: Final = 2
 KINDS: Final = "lstm,transformer,ppo"
-WITHOUT_LEADER: Final = ("BTC-USD *", "* lead_*")
-"""BTC's part of the token, and every coin's lead-lag features."""
 _BPS: Final = 1e4
 _REFUSED_STATUS: Final = 3
 
@@ -161,34 +152,6 @@ def agent_profit(paths: HomePaths, market: MarketDataset) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def leader(market: MarketDataset, seed: int) -> list[dict[str, Any]]:
-    """By coin the accuracy of the Transformer with everything and without BTC's part, paired by day."""
-    said = [_fit_right(market, left_out, seed) for left_out in ((), WITHOUT_LEADER)]
-    rows = []
-    for number, coin in enumerate(market.coins):
-        known = coin.labels[market.split.test.slice] >= 0
-        whole, without = (right[known, number].astype(np.float64) for right in said)
-        span = _paired(market, coin.labels, whole - without)
-        rows.append(
-            {
-                "symbol": coin.symbol, "whole": float(whole.mean()), "without": float(without.mean()),
-                "difference_ci": span.bounds,
-            }
-        )  # fmt: skip
-    return rows
-
-
-def _fit_right(market: MarketDataset, leave_out: tuple[str, ...], seed: int) -> Any:
-    task = fit_task("evidence", market, fit_scalers(market), leave_out)
-    training, compute = TransformerTraining(seed=seed, threads=1), choose_compute("cpu")
-    fit = StreamFit(task, training, compute=compute, reporter=SilentReporter(), clock=RealClock()).run()
-    test = market.split.test
-    with reproducible(compute, 1):
-        predictor = Predictor(fit.network, task.scaler, compute)
-        logits = predictor.stream_all(market.values, test.lo, test.hi, 1440)
-    return (logits > 0) == (market.labels[test.slice] == 1)
-
-
 def one(folder: Path, market: str, seed: int) -> dict[str, Any]:
     """One market and seed; its home goes when the result is there."""
     home, began = folder / "homes" / f"{market}-{seed}", time.perf_counter()
@@ -200,7 +163,6 @@ def one(folder: Path, market: str, seed: int) -> dict[str, Any]:
     found = {
         "market": market, "seed": seed, "models": rows, "beside_best": beside_best(data, right),
         "agent": agent_profit(paths, data), "agent_joins": card["record"]["agent"],
-        "leader": leader(data, seed) if market == "cycles" else [],
         "pipeline_seconds": document["seconds"],
     }  # fmt: skip
     return {**found, "seconds": time.perf_counter() - began}

@@ -17,10 +17,6 @@ _AGENT_WORDS: Final = (
     "spread, slippage and commission; basis points a day, Student t over the days. *Joins*: the agent's "
     "rule on the second half of validation, in R a day."
 )
-_LEADER_WORDS: Final = (
-    "Trained again without BTC's part of the token and without the lead-lag features; points, paired by "
-    "day, 95 %."
-)
 
 Run = dict[str, Any]
 
@@ -49,9 +45,6 @@ def tables(found: dict[str, Any]) -> str:
         "### What the agent earned after costs",
         _AGENT_WORDS,
         agent_table(runs),
-        "### BTC leads: the Transformer without it",
-        _LEADER_WORDS,
-        leader_table(runs),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -77,11 +70,6 @@ def _holds_its_own(run: Run) -> bool:
     )
 
 
-def _leads(run: Run) -> bool:
-    others = [row for row in run["leader"] if row["symbol"] != "BTC-USD"]
-    return all(row["difference_ci"] is not None and row["difference_ci"][0] > 0 for row in others)
-
-
 def _nothing_promoted(run: Run) -> bool:
     return all(row["promotion"] not in {"promoted", "live"} for row in run["models"])
 
@@ -95,7 +83,6 @@ _CYCLES: Final = (
     ("Transformer passes every gate on every coin", lambda run: _passes(run, "transformer")),
     ("ensemble passes every gate on every coin", lambda run: _passes(run, "ensemble")),
     ("ensemble as accurate as the best single model, within the interval", _holds_its_own),
-    ("Transformer more accurate on ETH and BNB with BTC than without, interval above zero", _leads),
 )
 _NULL: Final = (
     ("none of LSTM, Transformer, agent and ensemble promoted", _nothing_promoted),
@@ -153,18 +140,6 @@ def agent_table(runs: Sequence[Run]) -> str:
             f"| `{run['market']}` | {run['seed']} | {agent['daily_bps']:+.1f} {interval} "
             f"| {agent['changes_a_day']:.0f} | {joins} | {earned[0]} | {earned[1]} |"
         )
-    return "\n".join(lines)
-
-
-def leader_table(runs: Sequence[Run]) -> str:
-    """Every seed and coin of ``cycles``."""
-    lines = ["| seed | coin | with BTC | without | difference |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {run['seed']} | {row['symbol'].removesuffix('-USD')} | {100 * row['whole']:.1f} "
-        f"| {100 * row['without']:.1f} | {_points(row['difference_ci'])} |"
-        for run in runs
-        for row in run["leader"]
-    ]
     return "\n".join(lines)
 
 

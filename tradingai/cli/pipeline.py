@@ -35,7 +35,7 @@ def pipeline(
     workload: WorkloadOption = "quick",
     market: MarketOption = None,
     seed: SeedOption = None,
-    models: ModelsOption = "lstm,transformer",
+    models: ModelsOption = "lstm,transformer,ppo",
     as_json: JsonFlag = False,
 ) -> int:
     """Everything from candles to promoted models and a replay; skips what is done.

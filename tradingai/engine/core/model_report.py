@@ -21,6 +21,7 @@ from tradingai.engine.core.report import (
     OracleLine,
     certificate_body,
     gate_json,
+    oracle_json,
 )
 
 
@@ -147,7 +148,9 @@ class ModelReport:
             {
                 "schema": REPORT_SCHEMA, "model": self.model, "version": self.version,
                 "market": first.market, "synthetic": first.synthetic, "exploratory": self.exploratory,
-                "accuracy": self.accuracy, "n": self.n, "attempt": self.attempt, "alpha": self.alpha,
+                "accuracy": self.accuracy, "n": self.n,
+                "oracle": None if self.oracle is None else oracle_json(self.oracle),
+                "attempt": self.attempt, "alpha": self.alpha,
                 "gates": [gate_json(gate) for gate in self.gates],
                 "passed": self.passed, "thresholds": self.thresholds,
                 "components": [list(part) for part in self.components],

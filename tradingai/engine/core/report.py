@@ -244,7 +244,7 @@ class EvaluationReport:
                 "sessions": {item.name: _without_name(item) for item in self.sessions},
                 "months": {item.name: _without_name(item) for item in self.months},
                 "coverage": _coverage_json(self.coverage),
-                "oracle": None if self.oracle is None else _as_dict(self.oracle),
+                "oracle": None if self.oracle is None else oracle_json(self.oracle),
                 "leakage": [_check_json(item) for item in self.leakage],
                 "attempt": self.attempt,
                 "alpha": self.alpha,
@@ -292,6 +292,11 @@ _PLAIN_FIELDS: Final = (
     "model", "version", "symbol", "market", "synthetic", "exploratory", "days", "n", "accuracy", "log_loss",
     "brier", "ece", "tier_mae", "attempt", "alpha", "inputs", "thresholds", "backtest_reason",
 )  # fmt: skip
+
+
+def oracle_json(line: OracleLine) -> dict[str, Any]:
+    """What there was to learn, in the document of ``evaluate --json``."""
+    return _as_dict(line)
 
 
 def gate_json(gate: GateResult) -> dict[str, Any]:
