@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import sqlite3
 import stat
@@ -238,6 +239,27 @@ def test_a_failing_migration_leaves_no_trace_of_itself(tmp_path):
     assert pending(path, folder)[0] == 1
     assert ask(path, "SELECT * FROM a") == []
     assert ask(path, "SELECT name FROM sqlite_master WHERE name = 'b'") == []
+
+
+def test_trainings_of_before_are_jobs_of_kind_train_whose_target_is_the_model(tmp_path):
+    path, steps = tmp_path / "t.db", [item.sql for item in migrations()]
+    folder = write_migrations(tmp_path / "m", *steps[:6])
+    migrate(path, tmp_path / "backups", NOW, folder)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "INSERT INTO jobs (job_id, kind, target, params, threads, state, runner, created_at, log, version)"
+            " VALUES (?, ?, 'BTC-USD', '{\"symbol\": \"BTC-USD\", \"epochs\": 10}', 1, 'interrupted', 'r',"
+            " '2025-11-10T01:07:00.000000Z', 'x.log', 1)",
+            [("a", "train_lstm"), ("b", "features")],
+        )
+        connection.commit()
+    write_migrations(folder, *steps[:7])
+    migrate(path, tmp_path / "backups", NOW, folder)
+    (lstm, features) = ask(path, "SELECT kind, target, params FROM jobs ORDER BY job_id")
+    assert lstm[:2] == ("train", "lstm_BTC-USD")
+    assert json.loads(lstm[2]) == {"model": "lstm_BTC-USD", "symbols": None, "epochs": 10}
+    assert features[:2] == ("features", "BTC-USD")
+    assert json.loads(features[2]) == {"symbol": "BTC-USD", "epochs": 10}
 
 
 @pytest.fixture
