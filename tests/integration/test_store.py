@@ -247,8 +247,8 @@ def test_trainings_of_before_are_jobs_of_kind_train_whose_target_is_the_model(tm
     migrate(path, tmp_path / "backups", NOW, folder)
     with closing(sqlite3.connect(path)) as connection:
         connection.executemany(
-            "INSERT INTO jobs (job_id, kind, target, params, threads, state, runner, created_at, log, version)"
-            " VALUES (?, ?, 'BTC-USD', '{\"symbol\": \"BTC-USD\", \"epochs\": 10}', 1, 'interrupted', 'r',"
+            "INSERT INTO jobs"
+            " (job_id, kind, target, params, threads, state, runner, created_at, log, version) VALUES (?, ?, 'BTC-USD', '{\"symbol\": \"BTC-USD\", \"epochs\": 10}', 1, 'interrupted', 'r',"
             " '2025-11-10T01:07:00.000000Z', 'x.log', 1)",
             [("a", "train_lstm"), ("b", "features")],
         )
