@@ -245,12 +245,13 @@ def test_trainings_of_before_are_jobs_of_kind_train_whose_target_is_the_model(tm
     path, steps = tmp_path / "t.db", [item.sql for item in migrations()]
     folder = write_migrations(tmp_path / "m", *steps[:6])
     migrate(path, tmp_path / "backups", NOW, folder)
+    rows = [("a", "train_lstm"), ("b", "features")]
     with closing(sqlite3.connect(path)) as connection:
         connection.executemany(
             "INSERT INTO jobs"
-            " (job_id, kind, target, params, threads, state, runner, created_at, log, version) VALUES (?, ?, 'BTC-USD', '{\"symbol\": \"BTC-USD\", \"epochs\": 10}', 1, 'interrupted', 'r',"
-            " '2025-11-10T01:07:00.000000Z', 'x.log', 1)",
-            [("a", "train_lstm"), ("b", "features")],
+            " (job_id, kind, target, params, threads, state, runner, created_at, log, version)"
+            " VALUES (?, ?, 'BTC-USD', ?, 1, 'interrupted', 'r', '2025-11-10T01:07:00.000000Z', 'x.log', 1)",
+            [(name, kind, '{"symbol": "BTC-USD", "epochs": 10}') for name, kind in rows],
         )
         connection.commit()
     write_migrations(folder, *steps[:7])
