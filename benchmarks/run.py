@@ -157,6 +157,26 @@ def ppo(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
+def training(bench: Bench) -> list[Row]:
+    """Every model of the workload side by side: three LSTMs, Transformer and agent."""
+    import bench_training
+
+    bench_training.prepare(bench.home, bench.start)
+    found = bench_training.train_all(bench.home)
+    alone = sum(item["job_seconds"] for item in found.models)
+    return [
+        Row(
+            f"training of {len(found.models)} models, 3 × {bench.rows:,} candles", found.wall_s, "s", 720.0,
+            "≤", "the same jobs one after another", alone, alone / found.wall_s, found.cpu_s,
+        ),
+        Row(
+            "memory of that, all processes at their peak", found.peak_mb, "MB", 6144.0, "≤",
+            "three feature matrices in memory", 3 * bench.rows * 70 * 4 / 2**20,
+            3 * bench.rows * 70 * 4 / 2**20 / found.peak_mb,
+        ),
+    ]  # fmt: skip
+
+
 def scan(bench: Bench) -> list[Row]:
     """One scan's latency, 72 replayed hours, memory and time over 30 replayed days."""
     from tradingai.engine.core.paths import HomePaths
@@ -216,6 +236,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "features": features,
     "lstm": lstm,
     "ppo": ppo,
+    "training": training,
     "scan": scan,
 }
 
