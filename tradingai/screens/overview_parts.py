@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradingai.engine.queries.phase_views import RESULT_COLUMNS
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView, PhaseView, SystemView
 from tradingai.screens.view import Extent, filtered, headline, opening, paragraph
 from tradingai.widgets import numbers
@@ -15,8 +16,6 @@ from tradingai.widgets.signs import SIGNS, sign, status
 
 NEXT_COLUMNS: Final = 26
 """``resume from the checkpoint``."""
-RESULT_COLUMNS: Final = 37
-"""What a terminal of 80 columns leaves for a phase's result."""
 JOB_COLUMNS: Final = 23
 """``evaluate lstm_BTC-USD`` and a little more."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -11,6 +11,10 @@ from tradingai.engine.core.candles import Floats
 
 MODEL_KINDS: Final = ("lstm", "transformer", "ppo")
 """In the order of ENSEMBLE_WEIGHTS."""
+AGENT: Final = "ppo"
+"""The kind that takes part only where it was found to help."""
+OTHER_WEIGHTS: Final = "it was made with other ENSEMBLE_WEIGHTS"
+"""Why an ensemble says nothing under settings that changed since."""
 Probability = TypeVar("Probability", float, Floats)
 
 
@@ -45,6 +49,25 @@ def ensemble_weights(promoted: Collection[str], config: EnsembleConfig) -> dict[
     if total == 0:
         return {kind: 1 / len(kinds) for kind in kinds}
     return {kind: shares[kind] / total for kind in kinds}
+
+
+def speaking_kinds(kinds: Collection[str], *, agent_joins: bool) -> tuple[str, ...]:
+    """The kinds that take part, in the order of the weights: the agent only where it joins."""
+    return tuple(kind for kind in MODEL_KINDS if kind in kinds and (kind != AGENT or agent_joins))
+
+
+def made_otherwise(live: Iterable[tuple[str, str, str]], parts: Iterable[tuple[str, str, str]]) -> str:
+    """Why an ensemble made of ``parts`` says nothing of the models that are ``live``; empty when it does.
+
+    Both are (model, version, artifact hash).
+    """
+    made_of = {model: (version, sha256) for model, version, sha256 in parts}
+    for model, version, sha256 in live:
+        part = made_of.get(model)
+        if part is None or part[1] != sha256:
+            was = "without it" if part is None else f"of {part[0]}"
+            return f"{model} {version} is live, and it was made {was}"
+    return ""
 
 
 def ensemble_probability(outputs: Mapping[str, Probability], weights: Mapping[str, float]) -> Probability:

@@ -21,7 +21,7 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.datasets.together import load_together
-from tradingai.engine.decision.ensemble import MODEL_KINDS
+from tradingai.engine.decision.ensemble import AGENT, MODEL_KINDS
 from tradingai.engine.evaluation.agent import AgentComparison, Weighed, compare_agent
 from tradingai.engine.evaluation.backtest import BacktestPlan
 from tradingai.engine.models.artifact import (
@@ -37,7 +37,6 @@ from tradingai.engine.models.artifact import (
 from tradingai.engine.models.calibration import CalibrationFit, Calibrator, fit_calibrator
 from tradingai.engine.models.device import choose_compute, reproducible
 from tradingai.engine.models.ensemble import (
-    AGENT,
     ENSEMBLE,
     Component,
     EnsembleRule,

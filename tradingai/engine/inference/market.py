@@ -10,13 +10,14 @@ import numpy as np
 from tradingai.engine.core.candles import Candles, Floats
 from tradingai.engine.core.errors import DataError
 from tradingai.engine.core.symbols import MINUTE_US
+from tradingai.engine.decision.ensemble import AGENT
 from tradingai.engine.features.compute import Features
 from tradingai.engine.features.declaration import FeatureSet
 from tradingai.engine.features.registry import ATR_RATIO
 from tradingai.engine.inference.carried import CarriedNetwork
 from tradingai.engine.inference.promoted import LiveModel
 from tradingai.engine.inference.window import CandleWindow
-from tradingai.engine.models.ensemble import AGENT, ENSEMBLE, EnsembleRule
+from tradingai.engine.models.ensemble import ENSEMBLE, EnsembleRule
 
 LONGEST_CATCH_UP: Final = 240
 """After a gap of more minutes than this the networks start cold instead of catching up one by one."""

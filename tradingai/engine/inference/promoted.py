@@ -11,7 +11,12 @@ from tradingai.engine.core.errors import ArtifactError, TradingAIError
 from tradingai.engine.core.events import ModelRefused
 from tradingai.engine.core.ledger import Ledger, LedgerEntry, read_ledger
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.decision.ensemble import MODEL_KINDS, EnsembleConfig
+from tradingai.engine.decision.ensemble import (
+    MODEL_KINDS,
+    OTHER_WEIGHTS,
+    EnsembleConfig,
+    made_otherwise,
+)
 from tradingai.engine.features.declaration import FeatureSet
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.models.artifact import ModelArtifact, feature_difference, load_artifact
@@ -85,15 +90,11 @@ class LiveEnsemble:
 
     def unfit(self, models: Iterable[LiveModel], config: EnsembleConfig) -> str:
         """Why it says nothing of these models with these weights; empty when it does."""
-        made_of = {part.model: part for part in components_of(self.artifact)}
-        for live in models:
-            part = made_of.get(live.model)
-            if part is None or part.sha256 != live.sha256:
-                was = "without it" if part is None else f"of {part.version}"
-                return f"{live.model} {live.version} is live, and it was made {was}"
-        if self.rule.config != config:
-            return "it was made with other ENSEMBLE_WEIGHTS"
-        return ""
+        parts = [(part.model, part.version, part.sha256) for part in components_of(self.artifact)]
+        otherwise = made_otherwise(((live.model, live.version, live.sha256) for live in models), parts)
+        if not otherwise and self.rule.config != config:
+            return OTHER_WEIGHTS
+        return otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tradingai.engine.decision.ensemble import (
     EnsembleConfig,
     ensemble_probability,
     ensemble_weights,
+    speaking_kinds,
 )
 from tradingai.engine.models.artifact import ModelArtifact
 from tradingai.engine.models.calibration import Calibrator
@@ -28,8 +29,6 @@ from tradingai.engine.models.voice import Calibrated, Matrices, NetworkVoice
 
 ENSEMBLE: Final = "ensemble"
 """Model id and kind."""
-AGENT: Final = "ppo"
-"""The kind that takes part only where it was found to help."""
 _EDGE: Final = 1e-6
 
 
@@ -53,7 +52,7 @@ class EnsembleRule:
 
     def speaking(self, kinds: Collection[str]) -> tuple[str, ...]:
         """The kinds that take part, in the order of the weights."""
-        return tuple(kind for kind in MODEL_KINDS if kind in kinds and (kind != AGENT or self.agent_joins))
+        return speaking_kinds(kinds, agent_joins=self.agent_joins)
 
     def weights(self, kinds: Collection[str]) -> dict[str, float]:
         """The share of each kind that takes part; empty when none does."""

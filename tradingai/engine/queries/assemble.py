@@ -21,14 +21,16 @@ from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.ledger import Ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.core.symbols import lstm_name, trainable_models
 from tradingai.engine.queries.cached import FileCache
 from tradingai.engine.queries.data_views import (
     build_view,
     dataset_view,
     read_candle_tail,
     read_feature_columns,
+    synthetic_words,
 )
+from tradingai.engine.queries.ensemble_views import ENSEMBLE, in_order
 from tradingai.engine.queries.event_words import event_view
 from tradingai.engine.queries.job_views import job_view
 from tradingai.engine.queries.live_views import live_view
@@ -115,6 +117,7 @@ class SnapshotReader:
         self._columns: dict[str, tuple[str, tuple[FeatureView, ...]]] = {}
         self._texts: Mapping[str, str] | None = None
         self._last_events = EventsView()
+        self._desk_code: DeskCode | None = None
         self._monitor: MonitorReader | None = None
         self._risk: RiskReader | None = None
         self.check: CheckView | None = None
@@ -135,9 +138,18 @@ class SnapshotReader:
         ledger = self._models.ledger()
         cards = self._models.cards()
         coins = self._coins(candles)
-        models = tuple(dict.fromkeys((*(lstm_name(coin) for coin in coins), *ledger.models())))
+        facts = Facts(
+            coins=coins,
+            datasets=candles,
+            features=matrices,
+            artifacts={model: str(card["sha256"]) for model, card in cards.items()},
+            ledger=ledger,
+            jobs=rows.jobs,
+        )
+        models = in_order({*facts.models, *ledger.models()}, tuple(lstm_name(coin) for coin in coins))
         shown = models if candles or ledger.entries or cards else ()
-        evaluations = tuple(self._models.evaluation(ledger, model, cards.get(model)) for model in shown)
+        evaluations = self._models.evaluations(ledger, shown, cards, self._desks())
+        trainable = in_order({*models, *trainable_models(coins)} - {ENSEMBLE}, models[: len(coins)])
         datasets = tuple(dataset_view(self._paths, candles[name]) for name in _in_order(candles, coins))
         hashes = {name: manifest.sha256 for name, manifest in candles.items()}
         builds = tuple(build_view(matrices[name], hashes, jobs) for name in _in_order(matrices, coins))
@@ -146,18 +158,8 @@ class SnapshotReader:
             for event in rows.events.rows
             if event.type == "TrainingStarted" and event.job_id
         }
-        runs = self._models.runs(models, jobs, ledger, begun)
-        artifacts = {model: str(card["sha256"]) for model, card in cards.items()}
-        states = phases(
-            Facts(
-                coins=coins,
-                datasets=candles,
-                features=matrices,
-                artifacts=artifacts,
-                ledger=ledger,
-                jobs=rows.jobs,
-            )
-        )
+        runs = self._models.runs(trainable, jobs, ledger, begun)
+        states = phases(facts)
         name = self._workload(datasets)
         seeds = [data.seed for data in datasets if data.seed is not None]
         markets = [data.market for data in datasets if data.market is not None]
@@ -170,13 +172,13 @@ class SnapshotReader:
             workload_id=name or "quick",
             market=markets[0] if markets else self._settings.synthetic_market,
             seed=seeds[0] if seeds else self._settings.synthetic_seed,
-            synthetic=_synthetic(datasets),
+            synthetic=synthetic_words(datasets),
             phases=phase_views(states, PhaseFacts(datasets, builds, evaluations, runs, jobs)),
             jobs=jobs,
             datasets=datasets,
             candles=self._candle_tails(candles, interest),
             features=self._features(builds, matrices, interest),
-            models=models,
+            models=trainable,
             runs=runs,
             evaluations=evaluations,
             ledger=self._ledger_view(ledger),
@@ -258,8 +260,7 @@ class SnapshotReader:
         if run is None:
             return None
         if self._monitor is None:
-            desks = self._around.desks(self._settings)
-            self._monitor = MonitorReader(self._paths, desks, self._settings.latency_budget_ms)
+            self._monitor = MonitorReader(self._paths, self._desks(), self._settings.latency_budget_ms)
         since = self._header(controls).kill_since
         return self._monitor.read(
             connection, run, self._clock.now(), coin=interest.coin, signal=interest.signal, kill_since=since
@@ -272,6 +273,11 @@ class SnapshotReader:
         if self._risk is None:
             self._risk = RiskReader(self._around.accounts(self._settings, self._paths))
         return self._risk.read(connection, run, self._clock.now())
+
+    def _desks(self) -> DeskCode:
+        if self._desk_code is None:
+            self._desk_code = self._around.desks(self._settings)
+        return self._desk_code
 
     def live(self) -> LiveView | None:
         """The live run alone: what is asked for every second while an engine scans elsewhere."""
@@ -390,12 +396,3 @@ def _digest(manifests: Mapping[str, Any], name: str) -> str:
 
 def _in_order(found: Mapping[str, Any], coins: Sequence[str]) -> list[str]:
     return [coin for coin in coins if coin in found] + [name for name in found if name not in coins]
-
-
-def _synthetic(datasets: Sequence[DatasetView]) -> str:
-    made = [data for data in datasets if data.synthetic]
-    if not made:
-        return ""
-    markets = "/".join(dict.fromkeys(data.market or "" for data in made))
-    seeds = "/".join(dict.fromkeys(str(data.seed) for data in made))
-    return f"{markets}, seed {seeds}"

@@ -223,3 +223,13 @@ def stability_index(
         actual
     )
     return float(np.sum((now - share) * np.log(now / share)))
+
+
+def synthetic_words(datasets: Sequence[DatasetView]) -> str:
+    """``cycles, seed 7`` of the synthetic datasets; empty when there is none."""
+    made = [data for data in datasets if data.synthetic]
+    if not made:
+        return ""
+    markets = "/".join(dict.fromkeys(data.market or "" for data in made))
+    seeds = "/".join(dict.fromkeys(str(data.seed) for data in made))
+    return f"{markets}, seed {seeds}"

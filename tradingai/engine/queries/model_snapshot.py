@@ -36,6 +36,29 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyPoint:
+    """One finished stage of the agent's training: means over its steps, then its result on unseen rows.
+
+    Returns are net log returns a minute in basis points; entropy and KL are in nats.
+    """
+
+    stage: int
+    env_steps: int
+    """Since the training began."""
+    mean_return_bps: float
+    """While exploring, at the costs of that stage."""
+    validation_return_bps: float
+    """Of the greedy policy at full costs, on the early-stopping half of validation."""
+    entropy: float
+    approx_kl: float
+    clip_fraction: float
+    value_loss: float
+    env_steps_per_s: float | None = None
+    best: bool = False
+    """Whether its weights were the best so far."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """One training run of a model."""
 
@@ -45,20 +68,69 @@ class RunView:
     model: str
     state: JobState
     epochs: int
+    """Epochs of a network, stages of the agent; 0 while a run has not said how many."""
     points: tuple[CurvePoint, ...] = ()
+    """A network's epochs; the agent has ``stages``."""
     seed: int | None = None
     version: str | None = None
     best_epoch: int | None = None
+    """Of the agent: the best stage."""
     patience: int | None = None
     early_stopped: bool = False
     started_at: datetime | None = None
     took_s: float | None = None
     bars_per_s: float | None = None
+    """Of the agent: environment steps a second."""
     job_id: str | None = None
     message: str = ""
     remedy: str = ""
     facts: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAP)
     """What the artifact's record says of network, data and machine, ready to show."""
+    stages: tuple[PolicyPoint, ...] = ()
+    """The agent's finished stages."""
+
+    @property
+    def finished(self) -> int:
+        """Epochs or stages that are over."""
+        return len(self.points) or len(self.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentView:
+    """One version that an ensemble is made of."""
+
+    model: str
+    kind: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """The ensemble with the agent beside the one without, over the second half of validation."""
+
+    joins: bool
+    reason: str
+    """Why it does not join; empty when it does."""
+    days: int
+    daily_r_with: float
+    daily_r_without: float
+    difference: tuple[float, float] | None
+    """Bounds of the mean daily difference in R; None when there are too few days."""
+    alpha: float
+    required_gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleView:
+    """How one version of the ensemble is made."""
+
+    version: str
+    components: tuple[ComponentView, ...]
+    shares: Mapping[str, Mapping[str, float]]
+    """Coin to kind of model to its share; a kind that takes no part is not there."""
+    agent: AgentView | None = None
+    """None when there was no agent to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +156,14 @@ class EvaluationView:
     next_alpha: float | None = None
     certificate: str = ""
     """Hash of the certificate that was issued, or empty."""
+    ensemble: EnsembleView | None = None
+    """What the version of the report is made of, of an ensemble."""
+    idle: str = ""
+    """Why a live ensemble says nothing of the models that are live; empty when it speaks."""
+    share: float | None = None
+    """The live model's weight in what is decided; None when it is not live or takes no part."""
+    missing: tuple[str, ...] = ()
+    """Versions the report's ensemble is made of that are not live: it cannot be promoted before they are."""
 
     @property
     def promotable(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.symbols import model_kind
+from tradingai.engine.queries.ensemble_views import ENSEMBLE, EnsembleRules, in_order
 from tradingai.engine.queries.model_snapshot import Problem
 from tradingai.engine.queries.rolling import WINDOW_HOURS, HeldByKill, RollingScans
 from tradingai.engine.queries.run_prices import Price, prices_of
@@ -70,8 +72,16 @@ class DeskCode(Protocol):
         """
         ...
 
-    def weights(self, models: tuple[str, ...], config: Mapping[str, Any]) -> Mapping[str, float]:
-        """Each model's share in an ensemble of these."""
+    def shares(
+        self, kinds: Collection[str], config: Mapping[str, Any], rule: Mapping[str, Any] | None
+    ) -> Mapping[str, float]:
+        """The share of each kind of model that takes part, by an ensemble's rule (None: no ensemble speaks,
+        the run's weights hold and the agent takes no part).
+        """
+        ...
+
+    def unfit(self, live: Iterable[tuple[str, str, str]], rule: Mapping[str, Any]) -> str:
+        """Why a live ensemble says nothing of what is live, (model, version, hash) each; empty if it does."""
         ...
 
 
@@ -120,6 +130,7 @@ class _RunReader:
         self._held = HeldByKill(run.run)
         self._signals = RunSignals(run.run)
         self._prices = prices_of(run, paths)
+        self._rules = EnsembleRules(paths)
         self._coins: dict[str, CoinNow] = {}
         self._coins_seq = 0
         self._desk: tuple[str, int, DeskFacts] = ("", 0, NO_DESK)
@@ -290,8 +301,20 @@ class _RunReader:
             kept = self._coin(connection, run, row)
         return replace(kept, again_at=parse_iso(row["at"]))
 
+    def _shares(self, outputs: Mapping[str, Any], versions: Mapping[str, str]) -> Mapping[str, float]:
+        """Each model's share, by the rule of the ensemble that spoke; none when that rule cannot be read."""
+        rule = None
+        if ENSEMBLE in versions:
+            rule = self._rules.rule(versions[ENSEMBLE])
+            if rule is None:
+                return {}
+        kinds = {model: model_kind(model) for model in outputs}
+        shares = self._code.shares(set(kinds.values()), self._config[1], rule)
+        return {model: shares[kind] for model, kind in kinds.items() if kind in shares}
+
     def _coin(self, connection: sqlite3.Connection, run: str, row: sqlite3.Row) -> CoinNow:
-        outputs = json.loads(row["outputs"])
+        said, versions = json.loads(row["outputs"]), json.loads(row["versions"])
+        outputs = {model: said[model] for model in in_order(set(said), ())}
         seen = connection.execute(_INPUTS, (run, row["scan_seq"], row["symbol"])).fetchone()
         return CoinNow(
             symbol=row["symbol"],
@@ -307,8 +330,8 @@ class _RunReader:
             size_factor=row["size_factor"],
             failed=bool(row["failed"]),
             outputs=outputs,
-            weights=self._code.weights(tuple(outputs), self._config[1]),
-            versions=json.loads(row["versions"]),
+            weights=self._shares(outputs, versions),
+            versions=versions,
             input_sha256=row["input_sha256"],
             features_sha256="" if seen is None else seen["features_sha256"],
             candles=None if seen is None else seen["candles"],

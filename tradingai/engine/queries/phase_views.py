@@ -7,7 +7,7 @@ from typing import Final
 
 from tradingai.engine.queries.job_views import phase_seconds
 from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
-from tradingai.engine.queries.phases import Phase
+from tradingai.engine.queries.phases import ENSEMBLE, Phase, model_words
 from tradingai.engine.queries.snapshot import DatasetView, FeatureBuildView, JobView, PhaseView
 
 PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
@@ -22,6 +22,8 @@ PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "go_no_go": ("GO / NO-GO", "", "observation", ()),
 }
 """Phase id to title, key, screen and kinds of jobs."""
+RESULT_COLUMNS: Final = 37
+"""What a terminal of 80 columns leaves for a phase's result."""
 _LATER: Final = {
     "observation": "comes with a later version",
     "go_no_go": "needs an observation",
@@ -97,7 +99,10 @@ def _running(running: Sequence[JobView]) -> str:
 def _next_action(phase: Phase, kinds: Sequence[str], facts: PhaseFacts) -> str:
     if phase.state == "refused":
         refused = [item.model for item in facts.evaluations if item.report and not item.report.passed]
-        return f"train {refused[0]} again" if refused else ""
+        trained = [model for model in refused if model != ENSEMBLE]
+        if trained:
+            return f"train {trained[0]} again"
+        return f"evaluate {ENSEMBLE} again" if refused else ""
     if phase.state == "interrupted":
         return "resume from the checkpoint" if "train" in kinds else "start it again"
     if phase.state == "failed":
@@ -127,8 +132,8 @@ def _training(facts: PhaseFacts) -> str:
     for run in facts.runs:
         if run.points and run.model not in best and run.state == "done":
             best[run.model] = max(point.validation_accuracy for point in run.points)
-    trained = sum(1 for item in facts.evaluations if item.trained)
-    return f"{trained} LSTM" + (f", {_span(list(best.values()))} on validation" if best else "")
+    trained = [item.model for item in facts.evaluations if item.trained and item.model != ENSEMBLE]
+    return model_words(trained) + (f", {_span(list(best.values()))} on validation" if best else "")
 
 
 def _evaluation(facts: PhaseFacts) -> str:
@@ -156,8 +161,12 @@ def _gates(facts: PhaseFacts) -> str:
 
 
 def _promotion(facts: PhaseFacts) -> str:
-    live = [item.live_version for item in facts.evaluations if item.live_version]
-    versions = ", ".join(dict.fromkeys(live))
+    live = [item for item in facts.evaluations if item.live_version]
+    versions = ", ".join(dict.fromkeys(item.live_version or "" for item in live))
+    if len(live) < len(facts.evaluations):
+        words = f"{versions}: {model_words([item.model for item in live])}"
+        if live and len(words) <= RESULT_COLUMNS:
+            return words
     return f"{versions}: {len(live)} of {len(facts.evaluations)} models live" if live else ""
 
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from tradingai.engine.core.ledger import Ledger, LedgerEntry
-from tradingai.engine.core.symbols import lstm_name
+from tradingai.engine.core.symbols import (
+    MULTI_COIN_MODELS,
+    lstm_name,
+    model_kind,
+    train_command,
+)
 from tradingai.engine.store.job_rows import JobRow
 from tradingai.engine.store.manifests import DatasetManifest, FeatureManifest
 
@@ -20,6 +25,8 @@ _JOBS: Final = {
     "evaluate": "evaluation",
     "replay": "replay",
 }
+ENSEMBLE: Final = "ensemble"
+_WORDS: Final = {"ppo": "PPO"}
 _LATER: Final = {
     "observation": "72 hours of the live scan loop without a break; not part of this version yet",
     "go_no_go": "the verdict on an observation; not part of this version yet",
@@ -56,8 +63,24 @@ class Facts:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The LSTM of every coin."""
-        return tuple(lstm_name(coin) for coin in self.coins)
+        """What the phases count: the LSTM of every coin, and of the others what somebody began.
+
+        Transformer and agent count once a training of theirs began or an artifact or a ledger entry is
+        there; the ensemble once models of two kinds are trained. A home of LSTMs alone is done without them.
+        """
+        lstms = tuple(lstm_name(coin) for coin in self.coins)
+        there = set(self.artifacts) | set(self.ledger.models())
+        begun = there | {job.target for job in self.jobs if job.kind == "train"}
+        several = {model for model in MULTI_COIN_MODELS if model != ENSEMBLE and model in begun}
+        trained = {model_kind(model) for model in self.artifacts} - {ENSEMBLE}
+        if len(trained) > 1 or ENSEMBLE in there:
+            several.add(ENSEMBLE)
+        return (*lstms, *(model for model in MULTI_COIN_MODELS if model in several))
+
+    @property
+    def trained_models(self) -> tuple[str, ...]:
+        """Those of the models that are trained; an ensemble is made of them."""
+        return tuple(model for model in self.models if model != ENSEMBLE)
 
     def evaluation(self, model: str) -> LedgerEntry | None:
         """The newest evaluation of the model's best checkpoint."""
@@ -133,10 +156,17 @@ def _features(facts: Facts) -> Phase:
 
 
 def _training(facts: Facts) -> Phase:
-    trained = [model for model in facts.models if model in facts.artifacts]
-    missing = next((model for model in facts.models if model not in trained), facts.models[0])
-    command = f"tradingai train lstm --coin {missing.removeprefix('lstm_')}"
-    return _share("training", trained, facts.models, f"{len(trained)} LSTM", command)
+    models = facts.trained_models
+    trained = [model for model in models if model in facts.artifacts]
+    missing = next((model for model in models if model not in trained), models[0])
+    return _share("training", trained, models, model_words(trained), train_command(missing))
+
+
+def model_words(models: Sequence[str]) -> str:
+    """``3 LSTM, transformer, PPO``."""
+    lstms = sum(model_kind(model) == "lstm" for model in models)
+    others = [_WORDS.get(model, model) for model in models if model_kind(model) != "lstm"]
+    return ", ".join([*([f"{lstms} LSTM"] if lstms else []), *others])
 
 
 def _evaluation(facts: Facts) -> Phase:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.decision.configure import desk_config
-from tradingai.engine.decision.ensemble import MODEL_KINDS, ensemble_weights
+from tradingai.engine.decision.ensemble import (
+    OTHER_WEIGHTS,
+    EnsembleConfig,
+    ensemble_weights,
+    made_otherwise,
+    speaking_kinds,
+)
 from tradingai.engine.decision.state import DeskConfig, config_from_json, desk_from_json
 from tradingai.engine.queries.run_snapshot import DeskFacts, RateView
 from tradingai.engine.risk.limits import RateLimits, RateState, rate_use
@@ -44,11 +50,26 @@ class HomeDesks:
             net_r=paper.net_r,
         )
 
-    def weights(self, models: tuple[str, ...], config: Mapping[str, Any]) -> Mapping[str, float]:
-        """Each model's share, by the kind its id begins with. Raises StoreError as ``desk``."""
-        kinds = {model: kind for model in models for kind in MODEL_KINDS if model.startswith(kind)}
-        shares = ensemble_weights(kinds.values(), self._config(config).decision.ensemble)
-        return {model: shares[kind] for model, kind in kinds.items()}
+    def shares(
+        self, kinds: Collection[str], config: Mapping[str, Any], rule: Mapping[str, Any] | None
+    ) -> Mapping[str, float]:
+        """The share of each kind of model that takes part: by the ensemble's ``rule``, the configuration in
+        its artifact; None: by the run's weights, without the agent. Raises StoreError as ``desk``.
+        """
+        weights = self._config(config).decision.ensemble if rule is None else _weights(rule)
+        speaking = speaking_kinds(kinds, agent_joins=rule is not None and bool(rule["agent_joins"]))
+        return ensemble_weights(speaking, weights)
+
+    def unfit(self, live: Iterable[tuple[str, str, str]], rule: Mapping[str, Any]) -> str:
+        """Why a live ensemble says nothing of the models that are live; empty when it does.
+
+        ``live`` are (model, version, artifact hash).
+        """
+        parts = [(model, version, sha256) for model, _, version, sha256 in rule["components"]]
+        otherwise = made_otherwise(live, parts)
+        if not otherwise and _weights(rule) != desk_config(self._settings).decision.ensemble:
+            return OTHER_WEIGHTS
+        return otherwise
 
     def _config(self, document: Mapping[str, Any]) -> DeskConfig:
         if not document:
@@ -70,6 +91,11 @@ def rate_view(state: RateState, limits: RateLimits, at: datetime) -> RateView:
         next_total_at=_moment(use.next_total_us),
         next_high_at=_moment(use.next_high_us),
     )
+
+
+def _weights(rule: Mapping[str, Any]) -> EnsembleConfig:
+    """The weights in an ensemble's configuration."""
+    return EnsembleConfig(tuple(rule["weights"]), tuple(rule["without_rl"]))
 
 
 def _moment(us: int | None) -> datetime | None:
