@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradingai.engine.queries.model_snapshot import RunView
-from tradingai.widgets.plot import Level, LinePlot, Marker, Picture, Series, paint_lines, scale
+from tradingai.widgets import numbers
+from tradingai.widgets.plot import (
+    Level,
+    LinePlot,
+    Marker,
+    Picture,
+    Scale,
+    Series,
+    paint_lines,
+    scale,
+)
 
 GATE_ACCURACY: Final = 0.68
 """The accuracy gate, drawn where no report says otherwise."""
@@ -14,11 +24,22 @@ WIDE_LEGEND: Final = 46
 """Columns from which on the legend has room for whole words."""
 
 
-def _marker(run: RunView) -> tuple[Marker, str]:
-    return ("✗", "orange") if run.state == "failed" else ("●", "blue")
+def run_marker(run: RunView | None) -> tuple[Marker, str]:
+    """What stands at the newest point of a curve."""
+    return ("✗", "orange") if run is not None and run.state == "failed" else ("●", "blue")
 
 
-def _epoch_ticks(epochs: int) -> tuple[tuple[float, str], ...]:
+def ticks_of(axis: Scale, *, percent: bool = False) -> tuple[tuple[float, str], ...]:
+    """Labels with as many digits as tell the ticks apart."""
+    step = axis.step * (100 if percent else 1)
+    digits = next((digits for digits in range(7) if abs(round(step, digits) - step) < 1e-9 * step), 7)
+    if percent:
+        return tuple((tick, f"{tick * 100:.{digits}f} %") for tick in axis.ticks)
+    return tuple((tick, numbers.decimal(tick, digits)) for tick in axis.ticks)
+
+
+def whole_ticks(epochs: int) -> tuple[tuple[float, str], ...]:
+    """Epochs or stages at the axis, seven at most."""
     step = next((size for size in (1, 2, 5, 10, 20, 50, 100) if epochs / size <= 6), 200)
     return tuple((float(epoch), str(epoch)) for epoch in range(0, epochs + 1, step))
 
@@ -46,7 +67,7 @@ def loss_picture(
     values = [*_settled(main), *_settled(train), *_settled(earlier)]
     axis = scale(min(values, default=0.5), max(values, default=0.7), height - 2)
     digits = 3 if axis.step < 0.0099 else 2
-    marker, ink = _marker(run) if run else ("●", "blue")
+    marker, ink = run_marker(run)
     plot = LinePlot(
         (
             Series(earlier, "faint"),
@@ -55,7 +76,7 @@ def loss_picture(
         ),
         tuple((tick, f"{tick:.{digits}f}") for tick in axis.ticks),
         (axis.low, axis.high),
-        _epoch_ticks(run.epochs if run else 10),
+        whole_ticks(run.epochs if run else 10),
         0,
         run.epochs if run else 10,
         message=message,
@@ -84,13 +105,13 @@ def accuracy_picture(
     levels = [Level(gate, f"gate {gate * 100:.1f}", "orange-dim", "orange")]
     if oracle is not None:
         levels.insert(0, Level(oracle, f"oracle {oracle * 100:.1f}", "muted"))
-    marker, ink = _marker(run) if run else ("●", "blue")
+    marker, ink = run_marker(run)
     digits = 0 if axis.step >= 0.0099 else 1
     plot = LinePlot(
         (Series(earlier, "faint"), Series(train, "muted"), Series(main, "blue", marker, ink)),
         tuple((tick, f"{tick * 100:.{digits}f} %") for tick in axis.ticks),
         (axis.low, axis.high),
-        _epoch_ticks(run.epochs if run else 10),
+        whole_ticks(run.epochs if run else 10),
         0,
         run.epochs if run else 10,
         levels=tuple(levels),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from tradingai.engine.core.report import EvaluationReport, GateResult
+from tradingai.engine.core.symbols import model_kind
+from tradingai.engine.queries.ensemble_views import ENSEMBLE
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens import gate_parts, steps
 from tradingai.screens.base import ConsoleScreen
+from tradingai.screens.ensemble_parts import agent_lines, made_lines, short_lines
 from tradingai.screens.overview_parts import context
 from tradingai.screens.view import (
     Extent,
@@ -25,7 +28,7 @@ from tradingai.widgets import numbers
 from tradingai.widgets.bars import progress
 from tradingai.widgets.candlesticks import paint_reliability
 from tradingai.widgets.footer import Key
-from tradingai.widgets.line import BLANK, Line, Span, line, pad
+from tradingai.widgets.line import BLANK, Line, Span, crop, fit, line, pad
 from tradingai.widgets.section import Column, Row, Table, rule, stack
 
 GATE_ROWS: Final = 5 * (1 + gate_parts.EVIDENCE_ROWS)
@@ -140,6 +143,54 @@ def models_line(snapshot: ConsoleSnapshot, model: str, extent: Extent) -> Line:
     return Line(tuple(spans))
 
 
+def coins_line(item: EvaluationView, report: EvaluationReport | None, extent: Extent) -> Line | None:
+    """Every coin of a model of several with its verdict, accuracy and what refuses it; the one looked at
+    underlined. None of a model of one coin.
+    """
+    if item.report is None or report is None or len(item.report.coins) < 2:
+        return None
+    spans: list[Span] = [pad(2)]
+    for coin in item.report.coins:
+        if len(spans) > 1:
+            spans.append(pad(3))
+        failed = ", ".join(gate.id for gate in coin.gates if not gate.passed)
+        target = ("action", f"model:{item.model} {coin.symbol}")
+        mark = Span("✓ ", "blue", target) if coin.passed else Span("✗ ", "orange", target)
+        here = coin.symbol == report.symbol
+        spans += [
+            mark,
+            Span(coin.symbol, "strong+bu" if here else "muted", target),
+            Span(f" {numbers.percent(coin.accuracy)}", "text" if here else "muted"),
+            Span(f" {failed}" if failed else "", "orange"),
+        ]
+    return Line(crop(tuple(spans), extent.width))
+
+
+def beside(left: list[Line], right: list[Line], width: int) -> list[Line]:
+    """Two groups of lines in columns of ``width``."""
+    rows = max(len(left), len(right))
+    columns = ([*group, *[BLANK] * (rows - len(group))] for group in (left, right))
+    return [
+        Line((*fit(first_one.spans, width), pad(4), *second.spans))
+        for first_one, second in zip(*columns, strict=True)
+    ]
+
+
+def made_text(snapshot: ConsoleSnapshot, item: EvaluationView) -> str:
+    """What evaluating an ensemble would make it of."""
+    live = [
+        f"{other.model} {other.live_version}"
+        for other in snapshot.evaluations
+        if other.live_version and other.model != ENSEMBLE
+    ]
+    kinds = {model_kind(name.partition(" ")[0]) for name in live}
+    of = f"of what is live ({', '.join(live)})" if len(kinds) > 1 else "of the newest version of every model"
+    return (
+        f"The ensemble has not been evaluated. It is made {of}, with a calibrator for each choice of "
+        f"models, and counts as attempt {item.next_attempt or 1} on this test data."
+    )
+
+
 class GatesPage:
     """Makes the gates screen's view."""
 
@@ -172,7 +223,13 @@ class GatesPage:
             )
         else:
             page.add(models_line(self.snapshot, self._subject(), extent))
-            page.gap()
+            coins = coins_line(self.item, self.report, extent)
+            if coins is None or extent.tall:
+                page.gap()
+            if coins is not None:
+                page.add(coins)
+                if extent.tall:
+                    page.gap()
             slots = self._body(self.item)
         slots.insert(0, Slot("main", 0, 0, width, len(page.lines), tuple(page.lines)))
         return View(
@@ -211,7 +268,24 @@ class GatesPage:
             return []
         if gate is not None and self.job is None:
             self._why(gate)
+        self._made_of(item, self.report.symbol)
         return self._charts(self.report)
+
+    def _made_of(self, item: EvaluationView, symbol: str) -> None:
+        """Of an ensemble: its parts and the agent's, beside one another where there is room."""
+        extent, page = self.extent, self.page
+        if extent.wide or item.ensemble is None:
+            return
+        if not extent.tall:
+            page.add(*short_lines(item, symbol, extent.width))
+            return
+        page.gap()
+        half = (extent.width - 4) // 2
+        page.add(
+            *beside(made_lines(item, symbol, half), agent_lines(item, half), half)
+            if not extent.narrow
+            else [*made_lines(item, symbol, extent.width), *agent_lines(item, extent.width)]
+        )
 
     def _subject(self) -> str:
         if self.item is None:
@@ -313,12 +387,15 @@ class GatesPage:
 
     def _never(self, item: EvaluationView) -> None:
         extent = self.extent
-        if item.trained:
+        if item.model == ENSEMBLE:
+            text = made_text(self.snapshot, item)
+            keys: tuple[tuple[str, str], ...] = (("v", "makes and evaluates it"),)
+        elif item.trained:
             text = (
                 f"{item.model} has not been evaluated. Evaluation takes about 20 s and counts as attempt "
                 f"{item.next_attempt or 1} on this test data."
             )
-            keys: tuple[tuple[str, str], ...] = (("v", "evaluates it"),)
+            keys = (("v", "evaluates it"),)
         else:
             text = f"{item.model} has not been trained yet; its gates stand here after its evaluation."
             keys = (("t", "trains it"),)
@@ -331,6 +408,8 @@ class GatesPage:
         width = self.extent.side_width
         gate = report.thresholds.get("min_accuracy", 0.68)
         return stack(
+            made_lines(item, report.symbol, width),
+            agent_lines(item, width),
             gate_parts.certificate_lines(item, report, width),
             gate_parts.leakage_lines(report, width),
             gate_parts.score_lines(report, width),
@@ -345,13 +424,15 @@ class GatesPage:
             return ()
         if self.last is not None and self.last.resumable and self.job is None:
             keys.append(Key("r", "resume", "start the stopped evaluation again", "resume"))
-        if item.trained and self.job is None:
-            keys.append(Key("v", "evaluate", "evaluate: states the attempt and its α first", "evaluate"))
+        if (item.trained or item.model == ENSEMBLE) and self.job is None:
+            made = "make it of what is live and " if item.model == ENSEMBLE else ""
+            text = f"{made}evaluate: states the attempt and its α first"
+            keys.append(Key("v", "evaluate", text, "evaluate"))
         if item.promotable:
             keys.append(Key("p", "promote", "make this version live; asks for the model's name", "promote"))
         if self.job is not None:
             keys.append(Key("x", "cancel", "stop the evaluation at its next safe point", "cancel"))
-        else:
+        elif item.model != ENSEMBLE:
             again = "train again" if item.trained else "train"
             keys.append(Key("t", again, "train this model", "train"))
         if self.report is not None:
@@ -399,8 +480,10 @@ class GatesScreen(ConsoleScreen):
             steps.roll_back(self.host, self.item)
 
     def do_train(self) -> None:
-        """Train this model."""
-        if self.item is not None:
+        """Train this model; an ensemble is made of trained ones."""
+        if self.item is not None and self.item.model == ENSEMBLE:
+            self.host.say("An ensemble is not trained: v makes it of what is live.", "warning")
+        elif self.item is not None:
             steps.train(self.host, [self.item.model])
 
     def do_open(self) -> None:

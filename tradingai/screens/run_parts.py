@@ -6,6 +6,16 @@ from typing import Final
 
 from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
+from tradingai.screens.policy_curves import bps
+from tradingai.screens.policy_parts import (
+    AGENT,
+    agent_runs_table,
+    best_of,
+    earned_lines,
+    newest_stages,
+    progress_facts,
+    stages_table,
+)
 from tradingai.screens.view import Extent, filtered, headline
 from tradingai.widgets import numbers
 from tradingai.widgets.bars import progress
@@ -34,7 +44,7 @@ def overlay_of(runs: tuple[RunView, ...], wanted: str) -> RunView | None:
     """The earlier run that is overlaid: the chosen one, else the newest finished one."""
     if wanted == "none":
         return None
-    others = [run for run in runs[1:] if run.points]
+    others = [run for run in runs[1:] if run.finished]
     chosen = [run for run in others if run.id == wanted]
     finished = [run for run in others if run.state == "done"]
     return next(iter(chosen or finished or others), None)
@@ -46,12 +56,15 @@ def sentence(model: str, run: RunView | None, job: JobView | None) -> Line:
         return headline("There are no coins to train a model for yet.")
     if job is not None:
         left = f", {numbers.about(job.eta_s)} left" if job.eta_s is not None else ""
+        if run is not None and run.stages:
+            earned = bps(run.stages[-1].validation_return_bps)
+            return headline(f"{model} is learning: {earned} bps a minute{left}.")
         if run is not None and run.points:
             accuracy = numbers.percent(run.points[-1].validation_accuracy)
             return headline(f"{model} is learning: {accuracy} on validation{left}.")
         if job.state == "queued":
             return headline(f"{model} waits until a worker is free.")
-        return headline(f"{model} is in its first epoch{left}.")
+        return headline(f"{model} is in its first {'stage' if model == AGENT else 'epoch'}{left}.")
     return headline(f"No run of {model} yet.") if run is None else _run_sentence(model, run)
 
 
@@ -59,24 +72,41 @@ def _run_sentence(model: str, run: RunView) -> Line:
     if run.state in {"failed", "interrupted"}:
         return headline(f"{model} {run.message or run.state}".rstrip(".") + ".", alarm=True)
     if run.state == "cancelled":
-        return headline(f"{model} was cancelled after {numbers.plural(len(run.points), 'epoch')}.")
+        what = numbers.plural(run.finished, "stage" if model == AGENT else "epoch")
+        return headline(f"{model} was cancelled after {what}.")
+    kept = best_of(run)
+    if kept is not None:
+        earned = bps(kept.validation_return_bps)
+        return headline(f"{model} reached {earned} bps a minute on validation in stage {kept.stage}.")
     best = max((point.validation_accuracy for point in run.points), default=None)
     end = " It ended early." if run.early_stopped else ""
     return headline(f"{model} reached {numbers.percent(best)} on validation.{end}")
 
 
-def _run_row(run: RunView, job: JobView | None, extent: Extent) -> Row:
-    last = run.points[-1] if run.points else None
-    running = run.state == "running"
-    done = f"{len(run.points)}/{run.epochs}"
-    if running and job is not None and job.fraction is not None:
-        done = f"{job.fraction * run.epochs:.1f}/{run.epochs}"
-    best = max((point.validation_accuracy for point in run.points), default=None)
-    lowest = min((point.validation_loss for point in run.points), default=None)
+def _how_far(run: RunView, job: JobView | None) -> str:
+    """``5.8/10`` epochs or stages."""
+    if not run.epochs:
+        return numbers.NOTHING
+    if run.state == "running" and job is not None and job.fraction is not None:
+        return f"{job.fraction * run.epochs:.1f}/{run.epochs}"
+    return f"{run.finished}/{run.epochs}"
+
+
+def _state_cell(run: RunView) -> Span:
+    """What became of a run."""
+    if run.state == "running":
+        return Span("running", "blue")
     word = "early stop" if run.early_stopped else status(run.state).text
-    state = Span(
+    return Span(
         f"{run.version} kept" if run.version else word, "muted" if run.state != "failed" else "orange"
     )
+
+
+def _run_row(run: RunView, job: JobView | None, extent: Extent) -> Row:
+    last = run.points[-1] if run.points else None
+    done = _how_far(run, job)
+    best = max((point.validation_accuracy for point in run.points), default=None)
+    lowest = min((point.validation_loss for point in run.points), default=None)
     cells: list[Span] = [Span(run.label)]
     if not extent.narrow:
         cells.append(Span(run.version or numbers.NOTHING, "muted"))
@@ -88,7 +118,7 @@ def _run_row(run: RunView, job: JobView | None, extent: Extent) -> Row:
         Span(numbers.percent(best)),
         Span(numbers.short(run.bars_per_s), "muted"),
         Span(numbers.stopwatch(run.took_s), "muted"),
-        Span("running", "blue") if running else state,
+        _state_cell(run),
     ]
     plain = (
         run.id,
@@ -112,6 +142,10 @@ def runs_table(
     wanted: str,
 ) -> Table:
     """Runs of one model, newest first. Loss and accuracy are each run's best on validation."""
+    if model == AGENT:
+        done = tuple(_how_far(run, job) for run in runs)
+        states = tuple(_state_cell(run) for run in runs)
+        return agent_runs_table(runs, overlay, extent, wanted, done=done, states=states)
     columns = [Column("run", 11)]
     if not extent.narrow:
         columns.append(Column("version", 8, spare=3))
@@ -142,9 +176,10 @@ def progress_lines(run: RunView | None, job: JobView | None, width: int) -> list
     seed = f", seed {run.seed}" if run.seed is not None else ""
     lines = [rule("Run", f"{run.label}{seed}{threads}", width)]
     epoch, epochs = detail.get("epoch"), detail.get("epochs", run.epochs)
-    head = f"epoch {epoch}/{epochs}" if epoch else "queued" if job.state == "queued" else "starting"
+    part = "stage" if run.model == AGENT else "epoch"
+    head = f"{part} {epoch}/{epochs}" if epoch else "queued" if job.state == "queued" else "starting"
     share = numbers.percent(job.fraction, 0) if job.fraction is not None else numbers.NOTHING
-    speed = numbers.short(job.rate, f"{job.unit}/s") if job.rate else ""
+    speed = numbers.short(job.rate, f"{job.unit.removeprefix('env ')}/s") if job.rate else ""
     bar = max(10, min(46, width - 52))
     lines.append(
         Line(
@@ -163,7 +198,9 @@ def progress_lines(run: RunView | None, job: JobView | None, width: int) -> list
     )
     facts: list[Span] = [pad(2)]
     best = run.best_epoch
-    if best:
+    if run.model == AGENT:
+        facts += progress_facts(run, job)
+    elif best:
         without = len(run.points) - best
         counted = f", {without} of {run.patience} without gain" if run.patience else ""
         facts += [Span("early stop ", "muted"), Span(f"best epoch {best}{counted}"), pad(3)]
@@ -179,10 +216,10 @@ def side_lines(
     run: RunView | None, job: JobView | None, evaluation: EvaluationView | None, width: int
 ) -> list[Line]:
     """What there is to learn, and what the run's record says of network, data and machine."""
-    groups: list[list[Line]] = []
+    groups: list[list[Line]] = [earned_lines(run, evaluation, width)]
     best = max((point.validation_accuracy for point in run.points), default=None) if run else None
     report = evaluation.report if evaluation else None
-    if report is not None and report.oracle is not None:
+    if report is not None and report.oracle is not None and report.model != AGENT:
         oracle = report.oracle.accuracy
         lines = [rule("What there is to learn", report.coins[0].market or "", width)]
         lines.append(pair("oracle, test range", numbers.percent(oracle), width))
@@ -210,6 +247,8 @@ def side_lines(
         if job.log:
             lines.append(pair("log", job.log, width))
         groups.append(lines)
+    if run is not None and run.stages:
+        groups.append(newest_stages(run, width))
     if run is not None and run.points:
         lines = [rule("Epochs", "validation, newest first", width)]
         lines += [
@@ -225,7 +264,9 @@ def side_lines(
 
 
 def epochs_table(run: RunView) -> Table:
-    """Every epoch of a run."""
+    """Every epoch of a run, or every stage of the agent's."""
+    if run.stages:
+        return stages_table(run)
     columns = (
         Column("epoch", 6, "right"),
         Column("train loss", 12, "right"),

@@ -31,6 +31,7 @@ from tradingai.engine.core.symbols import (
     parse_symbols,
     parse_trainable,
 )
+from tradingai.engine.queries.ensemble_views import ENSEMBLE
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.commands import RunPipeline
@@ -185,7 +186,11 @@ def attempt_text(item: EvaluationView) -> str:
 def evaluate(host: Host, models: Sequence[str]) -> None:
     """State each model's attempt and its α first; trying again is counted."""
     snapshot = host.snapshot
-    items = [item for item in snapshot.evaluations if item.model in models and item.trained]
+    items = [
+        item
+        for item in snapshot.evaluations
+        if item.model in models and (item.trained or item.model == ENSEMBLE)
+    ]
     if not items:
         host.say("There is no trained model to evaluate: t on 4 Training trains one.", "warning")
         return
@@ -202,6 +207,9 @@ def promote(host: Host, item: EvaluationView) -> None:
         host.say(f"{item.model} cannot be promoted: {why_not(item)}", "warning")
         return
     model, version = item.model, item.version
+    if item.missing:
+        host.say(f"{model} {version} cannot be promoted: {why_not(item)}", "warning")
+        return
     now = f"{item.live_version} is live now." if item.live_version else "Nothing is live for this model yet."
     gates = len(item.report.gates)
     accuracy = numbers.percent(item.report.accuracy)
@@ -227,6 +235,8 @@ def why_not(item: EvaluationView) -> str:
     if not item.report.passed:
         failed = ", ".join(gate.id for gate in item.report.gates if not gate.passed)
         return f"refused by {failed or 'gates that have not decided'}; there is no way round"
+    if item.missing and item.version != item.live_version:
+        return f"it is made of {', '.join(item.missing)}, not live; promote that first, or v makes it again"
     return f"{item.version} is live already"
 
 
@@ -347,15 +357,12 @@ def start_phase(host: Host, phase: str) -> None:
             for job in stopped:
                 resume(host, job)
             return
-        untrained = [item.model for item in snapshot.evaluations if not item.trained]
+        untrained = [
+            item.model for item in snapshot.evaluations if not item.trained and item.model != ENSEMBLE
+        ]
         train(host, untrained or list(snapshot.models))
     elif phase in {"evaluation", "gates"}:
-        todo = [
-            item.model
-            for item in snapshot.evaluations
-            if item.trained and (item.report is None or item.stale)
-        ]
-        evaluate(host, todo or [item.model for item in snapshot.evaluations if item.trained])
+        evaluate(host, to_evaluate(snapshot))
     elif phase == "promotion":
         ready = [item for item in snapshot.evaluations if item.promotable]
         if ready:
@@ -366,6 +373,22 @@ def start_phase(host: Host, phase: str) -> None:
         from tradingai.screens.monitor_steps import start_replay
 
         start_replay(host, lambda: host.lead("monitor"))
+
+
+def to_evaluate(snapshot: ConsoleSnapshot) -> list[str]:
+    """What an evaluation is still to be done for, else every trained model.
+
+    The ensemble comes when all others have theirs, since it is made of evaluated versions.
+    """
+    todo = [
+        item.model for item in snapshot.evaluations if item.trained and (item.report is None or item.stale)
+    ]
+    if not todo or todo == [ENSEMBLE]:
+        new = [item.model for item in snapshot.evaluations if item.model == ENSEMBLE and item.report is None]
+        todo = todo or new
+    else:
+        todo = [model for model in todo if model != ENSEMBLE]
+    return todo or [item.model for item in snapshot.evaluations if item.trained and item.model != ENSEMBLE]
 
 
 def start_next(host: Host) -> None:
@@ -379,7 +402,11 @@ def start_next(host: Host) -> None:
         host.say("Nothing waits to be started.", "info")
     elif phase.id == "gates":
         refused = [item.model for item in snapshot.evaluations if item.report and not item.report.passed]
-        train(host, refused)
+        trained = [model for model in refused if model != ENSEMBLE]
+        if trained:
+            train(host, trained)
+        else:
+            evaluate(host, refused)
     else:
         start_phase(host, phase.id)
 

@@ -9,6 +9,8 @@ from tradingai.screens import steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.curves import GATE_ACCURACY, accuracy_picture, loss_picture
 from tradingai.screens.overview_parts import context
+from tradingai.screens.policy_curves import CURVE_IDS, policy_charts
+from tradingai.screens.policy_parts import AGENT, rest_line
 from tradingai.screens.run_parts import (
     chosen_model,
     epochs_table,
@@ -33,6 +35,12 @@ from tradingai.widgets.line import Line, Span, fit, line, pad
 from tradingai.widgets.section import Table, pair, rule
 
 METRICS: Final = ("both", "loss", "accuracy")
+AGENT_METRICS: Final = ("both", *CURVE_IDS)
+
+
+def metrics_of(model: str) -> tuple[str, ...]:
+    """What ``m`` goes through."""
+    return AGENT_METRICS if model == AGENT else METRICS
 
 
 class TrainingPage:
@@ -63,7 +71,7 @@ class TrainingPage:
             self._detail(table)
         else:
             height = max(7, extent.height - len(below.lines) - (1 if extent.tall else 0))
-            slots, top = self._charts(height)
+            slots, top = self._agent_charts(height) if self.model == AGENT else self._charts(height)
         page = below if not detail else self.page
         slots.append(
             Slot("main", 0, top, width, extent.height - top, tuple(page.lines[: extent.height - top]))
@@ -83,6 +91,8 @@ class TrainingPage:
     def _below(self, table: Table) -> Page:
         """What stands under the charts, which take the rows that are left."""
         extent, page = self.extent, Page(self.extent, self.selection, ("runs",))
+        if self.model == AGENT:
+            page.add(*rest_line(self.run, self._shown(), extent.width))
         page.add(*progress_lines(self.run, self.job, extent.width))
         if self.run is not None and self.run.state in {"failed", "interrupted"} and self.run.remedy:
             page.add(*paragraph(self.run.remedy, extent.width, indent=2))
@@ -91,9 +101,12 @@ class TrainingPage:
         if table.rows:
             page.table(table, rows=max(1, min(len(table.rows), extent.height // 4, 8)))
         elif self.model:
+            curves = "loss and accuracy by epoch stand here. 10 epochs"
+            if self.model == AGENT:
+                curves = "return, entropy, KL, clip fraction and value loss stand here. The stages"
             page.add(
                 *empty_state(
-                    f"Its loss and accuracy by epoch stand here. 10 epochs of {self.model} "
+                    f"Its {curves} of {self.model} "
                     "take about a minute for 120 days, some minutes for six years.",
                     keys=(("t", "trains it"),),
                     width=min(78, extent.width),
@@ -103,20 +116,36 @@ class TrainingPage:
 
     def _waiting_text(self) -> str:
         """Stands in the charts until the first epoch is over."""
-        if self.job is None or (self.run is not None and self.run.points):
+        if self.job is None or (self.run is not None and self.run.finished):
             return ""
         if self.job.state == "queued":
             return "waits for a worker"
-        share = self.job.fraction
+        share, part = self.job.fraction, "stage" if self.model == AGENT else "epoch"
         if self.job.eta_s is None or share is None or share >= 1:
-            return "first epoch"
+            return f"first {part}"
         epochs = max(1, self.run.epochs if self.run else 10)
         left = self.job.eta_s * max(0.0, 1 / epochs - share) / (1 - share)
-        return f"first epoch, {numbers.stopwatch(left)} left"
+        return f"first {part}, {numbers.stopwatch(left)} left"
+
+    def _metric(self) -> str:
+        """What is chosen, of what there is for this model."""
+        chosen = self.selection.option("metric", "both")
+        return chosen if chosen in metrics_of(self.model) else "both"
+
+    def _shown(self) -> set[str]:
+        """The agent's curves that have a chart on the page."""
+        if self._metric() != "both":
+            return {self._metric()}
+        return set(CURVE_IDS if self.extent.tall else CURVE_IDS[:2])
+
+    def _agent_charts(self, height: int) -> tuple[list[Slot], int]:
+        return policy_charts(
+            self.run, self.overlay, self._shown(), self.extent.width, height, self._waiting_text()
+        )
 
     def _charts(self, height: int) -> tuple[list[Slot], int]:
         extent = self.extent
-        metric = self.selection.option("metric", "both")
+        metric = self._metric()
         gap = 3
         left = (extent.width - gap + 1) // 2
         right = extent.width - gap - left
@@ -185,7 +214,8 @@ class TrainingPage:
         if len(self.snapshot.models) > 1:
             keys.append(Key("brackets", "model", "previous, next model", "next_item"))
         if self.runs and not detail:
-            keys.append(Key("m", "metric", "loss, accuracy or both", "metric"))
+            what = "all curves, or one in full width" if self.model == AGENT else "loss, accuracy or both"
+            keys.append(Key("m", "metric", what, "metric"))
         if self.runs:
             keys.append(Key("enter", "run", "the run's record and its epochs", "open"))
         return tuple(keys)
@@ -199,8 +229,8 @@ class TrainingScreen(ConsoleScreen):
     """Curves live and of earlier runs, and the runs."""
 
     MODE = "training"
-    PANES = ("main", "titles")
-    CHARTS = ("loss", "accuracy")
+    PANES = ("main", "titles", "titles2")
+    CHARTS = ("loss", "accuracy", *CURVE_IDS)
 
     def view(self, snapshot: ConsoleSnapshot, selection: Selection, extent: Extent) -> View:
         """All this screen shows."""
@@ -227,9 +257,10 @@ class TrainingScreen(ConsoleScreen):
             self.select(self.selection.with_option("compare", "none" if now == row.key else row.key))
 
     def do_metric(self) -> None:
-        """Both charts, loss alone, accuracy alone."""
-        now = self.selection.option("metric", "both")
-        self.select(self.selection.with_option("metric", METRICS[(METRICS.index(now) + 1) % len(METRICS)]))
+        """All charts, then each alone."""
+        order, now = metrics_of(self.model), self.selection.option("metric", "both")
+        following = order[(order.index(now) + 1) % len(order)] if now in order else order[1]
+        self.select(self.selection.with_option("metric", following))
 
     def do_open(self) -> None:
         """The run's record."""

@@ -16,6 +16,7 @@ from tradingai.engine.core.ledger import Ledger, read_ledger
 from tradingai.engine.core.ledger import LedgerEntry as Entry
 from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.symbols import model_coin
 from tradingai.engine.queries.cached import FileCache
 from tradingai.engine.queries.ensemble_views import ENSEMBLE, EnsembleRules, LiveShares, not_live
 from tradingai.engine.queries.model_snapshot import (
@@ -35,6 +36,24 @@ NO_RUNS: Final[Mapping[str, str]] = MappingProxyType({})
 def attempt_alpha(attempt: int) -> float:
     """The level of attempt k: 0.05 · 6 / (π² k²), summing to 0.05 over all attempts."""
     return 0.05 * 6.0 / (math.pi**2 * attempt**2)
+
+
+def next_attempt(ledger: Ledger, model: str, artifact_sha256: str) -> int:
+    """The attempt that evaluating this artifact would be (empty: one that nobody has seen yet).
+
+    On the test data of the model's own newest evaluation, or, before there is one, of the newest evaluation
+    of any model on each of its coins.
+    """
+    tests: dict[str, str] = {}
+    own = ledger.evaluations(model)
+    if own:
+        tests = {symbol: str(coin["test_sha256"]) for symbol, coin in own[-1].coins.items()}
+    else:
+        for entry in (entry for entry in ledger if entry.kind == "evaluated"):
+            tests |= {symbol: str(coin["test_sha256"]) for symbol, coin in entry.coins.items()}
+        if model_coin(model):
+            tests = {symbol: sha256 for symbol, sha256 in tests.items() if symbol == model_coin(model)}
+    return max((ledger.attempt(symbol, test, artifact_sha256) for symbol, test in tests.items()), default=1)
 
 
 class ModelReader:
@@ -103,12 +122,12 @@ class ModelReader:
         if item.model != ENSEMBLE:
             return item if shares is None else replace(item, share=shares.of(item.model))
         made = self._rules.view(item.version, code) if item.version is not None else None
-        return replace(
-            item,
-            ensemble=made,
-            missing=() if made is None else not_live(ledger, made),
-            idle=shares.idle if shares is not None else "",
-        )
+        missing = () if made is None else not_live(ledger, made)
+        idle = shares.idle if shares is not None else ""
+        if missing or made is None:  # it will be made of other versions, as an artifact of its own
+            attempt = next_attempt(ledger, item.model, "")
+            item = replace(item, next_attempt=attempt, next_alpha=attempt_alpha(attempt))
+        return replace(item, ensemble=made, missing=missing, idle=idle)
 
     def evaluation(self, ledger: Ledger, model: str, card: Mapping[str, Any] | None) -> EvaluationView:
         """What is known of a model's gates."""
@@ -116,12 +135,7 @@ class ModelReader:
         newest = entries[-1] if entries else None
         live = ledger.live().get(model)
         artifact = str(card.get("sha256", "")) if card else ""
-        attempt = 1
-        if newest is not None:
-            attempt = max(
-                ledger.attempt(symbol, str(coin["test_sha256"]), artifact or newest.artifact_sha256)
-                for symbol, coin in newest.coins.items()
-            )
+        attempt = next_attempt(ledger, model, artifact or (newest.artifact_sha256 if newest else ""))
         found = self.report(newest) if newest else None
         return EvaluationView(
             model=model,
