@@ -7,7 +7,7 @@ from typing import Final
 from tradingai.engine.core.symbols import model_coin
 from tradingai.engine.queries.model_snapshot import AgentView, EnsembleView, EvaluationView
 from tradingai.widgets import numbers
-from tradingai.widgets.line import Line, Span, crop, fit, line, pad, wrap
+from tradingai.widgets.line import BLANK, Line, Span, crop, fit, line, pad, wrap
 from tradingai.widgets.section import pair, rule
 
 LABEL: Final = 10
@@ -40,8 +40,9 @@ def short_lines(item: EvaluationView, symbol: str, width: int) -> list[Line]:
     if made.agent is not None:
         agent = made.agent
         verdict = "joins" if agent.joins else "stays out"
-        words = f"{verdict}: {r_a_day(agent.daily_r_with)} a day with it, {r_a_day(agent.daily_r_without)}"
-        lines.append(_fact("agent", f"{words} without, {interval_words(agent)}", width))
+        without = r_a_day(agent.daily_r_without).removesuffix(" R")
+        words = f"{verdict}: {r_a_day(agent.daily_r_with)} a day, without {without}"
+        lines.append(_fact("agent", f"{words}, {interval_words(agent)}", width))
     return lines
 
 
@@ -84,6 +85,16 @@ def agent_lines(item: EvaluationView, width: int) -> list[Line]:
         pair("difference", interval_words(agent), width),
         *(_wrapped(agent.reason, width) if agent.reason else []),
         Line((Span(needed, "muted"),)),
+    ]
+
+
+def beside(left: list[Line], right: list[Line], width: int) -> list[Line]:
+    """Two groups of lines in columns of ``width``."""
+    rows = max(len(left), len(right))
+    columns = ([*group, *[BLANK] * (rows - len(group))] for group in (left, right))
+    return [
+        Line((*fit(first_one.spans, width), pad(4), *second.spans))
+        for first_one, second in zip(*columns, strict=True)
     ]
 
 

@@ -307,10 +307,13 @@ def session_lines(sessions: Sequence[GroupAccuracy], gate: float, width: int) ->
     return lines
 
 
-def score_lines(report: EvaluationReport, width: int) -> list[Line]:
-    """Scores of the probabilities, and the oracle's accuracy where the market has one."""
+def score_lines(report: EvaluationReport, width: int, *, named: bool = False) -> list[Line]:
+    """Scores of the probabilities, and the oracle's accuracy where the market has one; ``named`` says of
+    which coin.
+    """
+    title = f"Scores on {report.symbol}" if named else "Scores"
     lines = [
-        rule("Scores", f"{numbers.count(report.n)} bars", width),
+        rule(title, f"{numbers.count(report.n)} bars", width),
         pair("accuracy", _with_interval(report), width),
         pair("log loss", numbers.decimal(report.log_loss, 4), width),
         pair("Brier score", numbers.decimal(report.brier, 4), width),

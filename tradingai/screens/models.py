@@ -11,6 +11,7 @@ from tradingai.screens import gate_parts, steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.commands import VerifyModels
 from tradingai.screens.dialog import Dialog, Field
+from tradingai.screens.ensemble_parts import agent_lines, made_lines
 from tradingai.screens.overview_parts import context
 from tradingai.screens.view import (
     Extent,
@@ -148,16 +149,24 @@ def entry_lines(snapshot: ConsoleSnapshot, entry: LedgerEntry, width: int, *, in
 
     def fact(name: str, value: str, ink: str = "text") -> None:
         rows = wrap(value, width - indent - label) or [numbers.NOTHING]
-        for index, text in enumerate(rows[:2]):
+        for index, text in enumerate(rows[: 2 if indent else 5]):
             lines.append(
                 line(pad(indent), *fit(Span(name if index == 0 else "", "muted"), label), Span(text, ink))
             )
 
     fact("artifact", numbers.hash_groups(entry.artifact_sha256, 3))
-    fact(
-        "data, features",
-        f"{numbers.hash_groups(entry.data_sha256)}, {numbers.hash_groups(entry.features_sha256)}",
-    )
+    if entry.coins:
+        refused = any(failed for _, _, failed in entry.coins)
+        fact(
+            "accuracy", ", ".join(_coin_words(*coin) for coin in entry.coins), "orange" if refused else "text"
+        )
+    else:
+        fact(
+            "data, features",
+            f"{numbers.hash_groups(entry.data_sha256)}, {numbers.hash_groups(entry.features_sha256)}",
+        )
+    if entry.components:
+        fact("made of", component_words(entry.components))
     fact("by", f"{entry.who}{', ' + entry.why if entry.why else ''}")
     if entry.certificate:
         fact("certificate", numbers.hash_groups(entry.certificate, 3))
@@ -169,6 +178,20 @@ def entry_lines(snapshot: ConsoleSnapshot, entry: LedgerEntry, width: int, *, in
         else:
             fact("promote", steps.why_not(item), "muted")
     return lines
+
+
+def _coin_words(symbol: str, accuracy: float | None, failed: tuple[str, ...]) -> str:
+    """``BTC 74.5 %``, and the gates that refuse it."""
+    words = f"{symbol.removesuffix('-USD')} {numbers.percent(accuracy)}"
+    return f"{words} {' '.join(failed)}" if failed else words
+
+
+def component_words(components: tuple[tuple[str, str], ...]) -> str:
+    """``v1.0.0: lstm BNB, lstm BTC, transformer``: versions with the models they are of."""
+    by_version: dict[str, list[str]] = {}
+    for model, version in components:
+        by_version.setdefault(version, []).append(model.replace("lstm_", "lstm ").removesuffix("-USD"))
+    return "; ".join(f"{version}: {', '.join(models)}" for version, models in by_version.items())
 
 
 class ModelsPage:
@@ -260,6 +283,7 @@ class ModelsPage:
                 line(pad(2), Span("The full report of an older version is in its version folder.", "muted")),
             ]
         lines = gate_parts.certificate_lines(item, item.report.coins[0], min(width, 60))
+        lines += made_lines(item, "", min(width, 60)) + agent_lines(item, min(width, 60))
         for gate in item.report.gates:
             mark = Span("✓ ", "blue") if gate.passed else Span("✗ ", "orange")
             lines.append(line(mark, *fit(Span(gate.id), 14), Span(gate.detail[: width - 18], "muted")))
@@ -272,8 +296,9 @@ class ModelsPage:
         groups = [entry_lines(self.snapshot, entry, width, indent=0)]
         if item is not None and item.report is not None and item.version == entry.version:
             coins = item.report.coins
+            groups += [made_lines(item, "", width), agent_lines(item, width)]
             groups.append(gate_parts.certificate_lines(item, coins[0], width))
-            groups += [gate_parts.score_lines(coin, width) for coin in coins]
+            groups += [gate_parts.score_lines(coin, width, named=len(coins) > 1) for coin in coins]
         ledger = self.snapshot.ledger
         verified = f"{ledger.verified_at:%Y-%m-%d %H:%MZ}" if ledger.verified_at else "not in this session"
         state = Span("✗ refused", "orange") if ledger.problem else Span("✓ intact", "blue")
@@ -296,6 +321,13 @@ class ModelsPage:
         keys += [
             Key("w", "live at", "what was live at a time", "live_at"),
             Key("c", "certificate", "what the version was judged on", "certificate"),
+            Key(
+                "enter",
+                "metrics",
+                "as c: metrics, coin by coin, and what it is made of",
+                "open",
+                footer=False,
+            ),
             Key("y", "copy", "copy the row with its hash", "copy"),
         ]
         return tuple(keys)
@@ -351,6 +383,10 @@ class ModelsScreen(ConsoleScreen):
         """Show or hide what the version was judged on."""
         shown = self.selection.option("certificate")
         self.select(self.selection.with_option("certificate", "" if shown else "yes"))
+
+    def do_open(self) -> None:
+        """As the certificate's key."""
+        self.do_certificate()
 
     def do_back(self) -> None:
         """Close what is open, else as everywhere."""

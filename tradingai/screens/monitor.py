@@ -125,6 +125,6 @@ class MonitorScreen(ConsoleScreen):
 
     def do_loop(self) -> None:
         """Start the scan loop and watch it, or stop it."""
-        from tradingai.screens.steps import toggle_loop
+        from tradingai.screens.loop_steps import toggle_loop
 
         toggle_loop(self.host, lambda: self.watch_run(""))

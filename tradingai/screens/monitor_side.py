@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tradingai.engine.queries.ensemble_views import ENSEMBLE
 from tradingai.engine.queries.run_snapshot import CoinNow, MonitorView, RateView, SignalView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.monitor_parts import EXIT_WORDS, price, share_bar, window_words
@@ -214,11 +215,15 @@ def _said(
 
 
 def backtest_shares(snapshot: ConsoleSnapshot) -> Mapping[str, float]:
-    """Share of each tier on the test ranges of the models that are live."""
+    """Share of each tier on the test range of the ensemble that speaks, else of the models that are live."""
     counts = dict.fromkeys(TIERS, 0)
     total = 0
+    ensemble = snapshot.evaluation(ENSEMBLE)
+    speaks = ensemble is not None and ensemble.live_version is not None and not ensemble.idle
     for item in snapshot.evaluations:
         if item.report is None or item.live_version is None or item.version != item.live_version:
+            continue
+        if (item.model == ENSEMBLE) != speaks:
             continue
         total += item.report.n
         for coin in item.report.coins:
@@ -276,12 +281,17 @@ def decision_groups(coin: CoinNow, signal: SignalView | None, width: int) -> lis
         pair("tier", coin.tier or "none", width),
         pair("risk of a trade", f"× {coin.size_factor:g}" if coin.size_factor is not None else "–", width),
     ]
-    models = [rule("Models", "P(up), share, version", width)]
+    spoken = coin.versions.get(ENSEMBLE)
+    note = "P(up), weight, version" if len(coin.outputs) > 1 else "P(up), version"
+    models = [rule("Models", note, width)]
     for model, p_up in coin.outputs.items():
         weight = coin.weights.get(model)
         share = numbers.NOTHING if weight is None else f"{weight:.2f}"
-        text = f"{numbers.decimal(p_up, 4)}  {share}  {coin.versions.get(model, '')}"
+        text = f"{numbers.decimal(p_up, 4)}  {share:>4}  {coin.versions.get(model, '')}"
         models.append(pair(model, text.strip(), width))
+    if len(coin.outputs) > 1:
+        words = f"{numbers.decimal(coin.p_up, 4)}        {spoken or 'plain mean'}"
+        models.append(pair(ENSEMBLE, Span(words, "strong"), width))
     inputs = [
         rule("Inputs", "hashes", width),
         pair("new candles", numbers.count(coin.candles), width),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradingai.engine.queries.ensemble_views import ENSEMBLE
+from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, PhaseView
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.events import event_row
@@ -161,14 +163,8 @@ class Overview:
         width = self.extent.side_width
         snapshot = self.snapshot
         live = [item for item in snapshot.evaluations if item.live_version]
-        models = [rule("Live models", f"{len(live)} of {len(snapshot.models)}", width)]
-        for item in snapshot.evaluations:
-            accuracy = numbers.percent(item.report.accuracy) if item.report else numbers.NOTHING
-            value = (
-                Span(item.live_version or "not live", "text" if item.live_version else "faint"),
-                Span(f"  {accuracy:>7}", "text" if item.report else "faint"),
-            )
-            models.append(pair(item.model, value, width))
+        models = [rule("Live models", f"{len(live)} of {len(snapshot.evaluations)}", width)]
+        models += [_model_line(item, width) for item in snapshot.evaluations]
         data = [rule("Candles", numbers.plural(len(snapshot.datasets), "coin"), width)]
         data += [pair(item.symbol, f"{numbers.count(item.rows)} rows", width) for item in snapshot.datasets]
         return stack(
@@ -198,6 +194,20 @@ class Overview:
         if snapshot.running_jobs:
             keys.append(Key("x", "cancel job", "stop a running job at its next safe point", "cancel"))
         return (*keys, *row_keys)
+
+
+def _model_line(item: EvaluationView, width: int) -> Line:
+    """A model's live version, its accuracy and its weight in what is decided."""
+    accuracy = numbers.percent(item.report.accuracy) if item.report else numbers.NOTHING
+    weight = numbers.NOTHING if item.share is None else f"weight {item.share:.2f}"
+    if item.model == ENSEMBLE:
+        weight = "silent" if item.live_version and item.idle else ""
+    value = (
+        Span(item.live_version or "not live", "text" if item.live_version else "faint"),
+        Span(f"  {accuracy:>7}", "text" if item.report else "faint"),
+        Span(f"  {weight:>11}", "orange" if item.idle and item.live_version else "muted"),
+    )
+    return pair(item.model, value, width)
 
 
 class OverviewScreen(ConsoleScreen):

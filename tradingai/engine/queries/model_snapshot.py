@@ -194,6 +194,10 @@ class LedgerEntry:
     features_sha256: str = ""
     certificate: str = ""
     previous: str = ""
+    coins: tuple[tuple[str, float | None, tuple[str, ...]], ...] = ()
+    """Of a version of several coins each with its accuracy and the gates that refuse it."""
+    components: tuple[tuple[str, str], ...] = ()
+    """Of an ensemble the models it is made of, with their versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,4 +239,20 @@ def _entry_view(ledger: Ledger, entry: Entry, live: bool) -> LedgerEntry:
         features_sha256=str(details.get("features_sha256", "")),
         certificate=str(details.get("certificate_sha256", "")) if passed else "",
         previous=str(entry.details.get("previous") or ""),
+        coins=_coin_results(evaluation) if evaluation is not None else (),
+        components=tuple((model, version) for model, version, _ in details.get("components") or ()),
+    )
+
+
+def _coin_results(evaluation: Entry) -> tuple[tuple[str, float | None, tuple[str, ...]], ...]:
+    """Coin, accuracy and refusing gates of a version of several; empty of a version of one."""
+    if "coins" not in evaluation.details:
+        return ()
+    return tuple(
+        (
+            symbol,
+            (coin.get("metrics") or {}).get("accuracy"),
+            tuple(gate for gate, good in (coin.get("gates") or {}).items() if not good),
+        )
+        for symbol, coin in evaluation.coins.items()
     )
