@@ -50,7 +50,8 @@ def evaluate(
     decides and nothing is promoted. Finished folds are kept.
     """
     from tradingai.cli.folds import chosen_method, evaluate_folds
-    from tradingai.cli.report import show_model
+    from tradingai.cli.models import registry
+    from tradingai.cli.report import how_made, show_model
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import Evaluate
     from tradingai.engine.core.model_report import ModelReport
@@ -79,7 +80,7 @@ def evaluate(
     if as_json:
         write_json(document)
     else:
-        show_model(report)
+        show_model(report, how_made(registry(ctx).paths, report))
         if report.promotable:
             write_line(f"Next: `tradingai models promote {report.model} --version {report.version}`")
     return 0 if report.passed else GateRefusedError.exit_status

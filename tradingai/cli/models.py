@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,18 +60,20 @@ def show(
     as_json: JsonFlag = False,
 ) -> int:
     """One version's certificate: metrics, tiers, gates."""
-    from tradingai.cli.report import show_model
+    from tradingai.cli.report import how_made, show_model
 
     name = parse_model(model)
     source = registry(ctx)
     live = source.ledger().live().get(name)
     chosen = version or (live.version if live else None)
     report = source.certificate(name, chosen)
+    made = how_made(source.paths, report)
     if as_json:
         promoted = live is not None and live.version == report.version
-        write_json({**report.as_json(), "promoted": promoted})
+        agent = {} if made is None else {"agent": None if made.agent is None else asdict(made.agent)}
+        write_json({**report.as_json(), "promoted": promoted, **agent})
     else:
-        show_model(report)
+        show_model(report, made)
         write_line(f"Live: {live.version if live else 'none'}")
     return 0
 

@@ -3,24 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tradingai.cli.output import count, moment, percent, table, write_line
 from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.report import EvaluationReport, GateResult, Interval
+from tradingai.engine.core.symbols import model_coin, model_kind
+
+if TYPE_CHECKING:
+    from tradingai.engine.core.paths import HomePaths
+    from tradingai.engine.queries.model_snapshot import AgentView, EnsembleView
 
 
-def show_model(report: ModelReport) -> None:
-    """Everything an operator judges one version by: coin by coin, then the verdict over all."""
+def show_model(report: ModelReport, made: EnsembleView | None = None) -> None:
+    """Everything an operator judges one version by: coin by coin, then the verdict over all.
+
+    ``made`` says how an ensemble is made.
+    """
     for number, coin in enumerate(report.coins):
         if number:
             write_line()
         show_report(coin)
     for model, version, sha256 in report.components:
-        write_line(f"Made of {model} {version} ({sha256[:8]})")
+        write_line(f"Made of {model} {version} ({sha256[:8]}){_weight(model, made)}")
+    if made is not None and made.agent is not None:
+        show_agent(made.agent)
     if len(report.coins) > 1:
         write_line()
         verdict = "PASSED on every coin" if report.passed else f"REFUSED by {report.refused}"
         write_line(f"{report.model} {report.version}: {verdict}")
+
+
+def how_made(paths: HomePaths, report: ModelReport) -> EnsembleView | None:
+    """How a stored version of the ensemble is made; None of another model."""
+    from tradingai.engine.core.settings import load_settings
+    from tradingai.engine.queries.ensemble_views import ENSEMBLE, EnsembleRules
+    from tradingai.engine.runtime.desk_facts import HomeDesks
+
+    if report.model != ENSEMBLE:
+        return None
+    return EnsembleRules(paths).view(report.version, HomeDesks(load_settings(paths.root)))
+
+
+def _weight(model: str, made: EnsembleView | None) -> str:
+    """``, weight 0.50``: a component's share on its coin, of a model of several on the first."""
+    if made is None:
+        return ""
+    coin = model_coin(model) or next(iter(made.shares), "")
+    share = made.shares.get(coin, {}).get(model_kind(model))
+    return ", takes no part" if share is None else f", weight {share:.2f}"
+
+
+def show_agent(agent: AgentView) -> None:
+    """The ensemble with the agent beside the one without, over the second half of validation."""
+    difference = f"no interval from {agent.days} days"
+    if agent.difference is not None:
+        low, high = agent.difference
+        difference = (
+            f"{100 * (1 - agent.alpha):g} % interval [{low:+.2f}, {high:+.2f}] over {agent.days} days"
+        )
+    verdict = "joins" if agent.joins else f"does not join: {agent.reason}"
+    write_line(f"Agent {verdict}")
+    write_line(
+        f"  {agent.daily_r_with:+.2f} R a day with it, {agent.daily_r_without:+.2f} R without; "
+        f"difference: {difference}"
+    )
 
 
 def show_report(report: EvaluationReport) -> None:
