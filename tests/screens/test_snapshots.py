@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tradingai.widgets.palette import LIGHT_THEME
 
+from tests.fakes.console_family import family, learning, unmade
 from tests.fakes.console_story import STATES
 from tests.screens.conftest import SCREENS, MakeConsole
 
@@ -54,6 +55,33 @@ def test_overlay(snap_compare, console: MakeConsole, name: str):
     screen, keys = OVERLAYS[name]
     made = console("full", screen=screen)
     assert snap_compare(made.app, press=keys, terminal_size=(80, 24))
+
+
+FAMILY = {
+    "training_ppo": ("training", family, "ppo"),
+    "training_ppo_running": ("training", learning, "ppo"),
+    "training_transformer": ("training", family, "transformer"),
+    "gates_transformer": ("gates", family, "transformer ETH-USD"),
+    "gates_ensemble": ("gates", family, "ensemble BTC-USD"),
+    "gates_ensemble_unmade": ("gates", unmade, "ensemble"),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", FAMILY)
+def test_family(snap_compare, console: MakeConsole, name: str, size: str):
+    """Models of several coins and the ensemble."""
+    screen, story, model = FAMILY[name]
+    made = console(story(), screen=screen)
+    made.app.model = model
+    assert snap_compare(made.app, terminal_size=SIZES[size])
+
+
+@pytest.mark.parametrize("screen", ["overview", "training", "gates"])
+def test_family_wide(snap_compare, console: MakeConsole, screen: str):
+    made = console(learning(), screen=screen)
+    made.app.model = "ppo" if screen == "training" else "ensemble ETH-USD"
+    assert snap_compare(made.app, terminal_size=(160, 48))
 
 
 def test_leave_halted(snap_compare, console: MakeConsole):

@@ -39,10 +39,10 @@ def short_lines(item: EvaluationView, symbol: str, width: int) -> list[Line]:
     lines = [_fact("made of", share_words(made, symbol), width)]
     if made.agent is not None:
         agent = made.agent
-        verdict = "joins" if agent.joins else "stays out"
+        label = "agent in" if agent.joins else "agent out"
         without = r_a_day(agent.daily_r_without).removesuffix(" R")
-        words = f"{verdict}: {r_a_day(agent.daily_r_with)} a day, without {without}"
-        lines.append(_fact("agent", f"{words}, {interval_words(agent)}", width))
+        words = f"{r_a_day(agent.daily_r_with)} a day with it, {without} without"
+        lines.append(_fact(label, f"{words}, {interval_words(agent)}", width))
     return lines
 
 
