@@ -45,7 +45,8 @@ def coin(
         symbol, SCAN, price, SCAN, change, p_up, max(p_up, 1 - p_up),
         "long" if p_up >= 0.5 else "short", tier, reason, detail, 0.75, at("12:03:00"), 1.0, outputs=outputs,
         weights={lstm: 0.35, "transformer": 0.40, "ppo": 0.25},
-        versions={lstm: "v1.0.0", "transformer": "v1.0.0", "ppo": "v1.0.0"}, input_sha256="74b81052" * 8,
+        versions=dict.fromkeys((lstm, "transformer", "ppo", "ensemble"), "v1.0.0"),
+        input_sha256="74b81052" * 8,
         features_sha256="c7732236" * 8, candles=2, scan=1_622,
         signal_key=f"{symbol}@2025-11-12T12:03:00Z" if reason == "emitted" else "",
     )  # fmt: skip

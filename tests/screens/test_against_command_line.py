@@ -6,10 +6,14 @@ import json
 import re
 import sqlite3
 
+import numpy as np
 import pytest
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import load_settings
+from tradingai.engine.core.symbols import model_kind
+from tradingai.engine.models.artifact import load_artifact
+from tradingai.engine.models.ensemble import rule_of
 from tradingai.engine.queries.assemble import SnapshotReader
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
 from tradingai.screens.carrier import surroundings
@@ -62,18 +66,85 @@ def test_overview(picture: ConsoleSnapshot, golden_home):
 def test_training(picture: ConsoleSnapshot, golden_home):
     """A run's numbers are those its artifact was stored with."""
     paths = HomePaths(golden_home.path)
-    for item in picture.evaluations:
-        if not picture.runs_of(item.model):
-            assert item.model in {"ppo", "ensemble"}
+    for model in picture.models:
+        card = json.loads((paths.checkpoints / f"{model}_best.json").read_text())
+        record, (run, *_) = card["record"], picture.runs_of(model)
+        if model == "ppo":
             continue
-        card = json.loads((paths.checkpoints / f"{item.model}_best.json").read_text())
-        record, (run, *_) = card["record"], picture.runs_of(item.model)
-        text = text_of(TrainingScreen.view(None, picture, Selection(model=item.model), WIDE))
+        text = text_of(TrainingScreen.view(None, picture, Selection(model=model), WIDE))
         assert (run.best_epoch, len(run.points)) == (record["best_epoch"], record["epochs_run"])
         best = record["history"][record["best_epoch"] - 1]
         assert numbers.percent(best["validation_accuracy"]) in text
         assert f"{best['validation_loss']:.3f}" in text
         assert str(record["seed"]) in text
+
+
+def test_training_of_the_agent(picture: ConsoleSnapshot, golden_home):
+    """Stages are those of the record, returns in basis points a minute by the reward's unit."""
+    paths = HomePaths(golden_home.path)
+    record = json.loads((paths.checkpoints / "ppo_best.json").read_text())["record"]
+    run, *_ = picture.runs_of("ppo")
+    assert (run.best_epoch, len(run.stages)) == (record["best_epoch"], record["epochs_run"])
+    units = {
+        round(point.validation_return_bps / stage["validation_reward"], 6)
+        for point, stage in zip(run.stages, record["history"], strict=True)
+        if abs(stage["validation_reward"]) > 1e-6
+    }
+    assert len(units) <= 1
+    for point, stage in zip(run.stages, record["history"], strict=True):
+        for name in ("stage", "env_steps", "entropy", "approx_kl", "clip_fraction", "value_loss"):
+            assert getattr(point, name) == stage[name], name
+    last = run.stages[-1]
+    text = text_of(TrainingScreen.view(None, picture, Selection(model="ppo"), WIDE))
+    for value in (
+        f"{last.entropy:.3f} nats", f"{last.approx_kl:.5f} nats", f"{last.value_loss:.2f}",
+        numbers.percent(last.clip_fraction, 2), f"{len(run.stages)}/{run.epochs}",
+    ):  # fmt: skip
+        assert value in text, value
+
+
+def test_ensemble(picture: ConsoleSnapshot, golden_home):
+    """Components, weights and the agent's part are those of ``models show --json`` and of the artifact."""
+    item = picture.evaluation("ensemble")
+    assert item is not None
+    shown = tradingai(golden_home.path, "models", "show", "ensemble", "--version", item.version, "--json")
+    document = shown.document
+    parts = [[part.model, part.version, part.sha256] for part in item.ensemble.components]
+    assert parts == document["components"]
+    card = json.loads(
+        (HomePaths(golden_home.path).versions / "ensemble" / item.version / "model.json").read_text()
+    )
+    joins = card["config"]["agent_joins"]
+    by_hand = card["config"]["weights"] if joins else [*card["config"]["without_rl"], None]
+    assert {model_kind(model) for model, _, _ in parts} == {"lstm", "transformer", "ppo"}
+    for symbol, coin in document["coins"].items():
+        shares = item.ensemble.shares[symbol]
+        assert [shares.get(kind) for kind in ("lstm", "transformer", "ppo")] == by_hand
+        text = text_of(GatesScreen.view(None, picture, Selection(model=f"ensemble {symbol}"), WIDE))
+        assert f"{shares['transformer']:.2f}" in text
+        assert f"{symbol} {numbers.percent(coin['accuracy'])}" in text
+        assert numbers.signed_minus(f"{document['agent']['daily_r_with']:+.2f} R") in text
+        assert numbers.signed_minus(f"{document['agent']['daily_r_without']:+.2f} R") in text
+    assert item.ensemble.agent.reason == card["record"]["agent"]["reason"] == document["agent"]["reason"]
+
+
+def test_monitor_weights_are_those_of_the_ensemble_that_spoke(golden_home):
+    """The replay's newest decisions: the weighted mean, calibrated, is what was decided on."""
+    paths = HomePaths(golden_home.path)
+    reader = SnapshotReader(paths, load_settings(paths.root), RealClock(), surroundings())
+    monitor = reader.read(Interest(monitor=True)).monitor
+    live = reader.read(Interest()).evaluation("ensemble").live_version
+    for coin in monitor.coins:
+        assert coin.versions.get("ensemble") == live
+        assert set(coin.weights) <= set(coin.outputs)
+        assert sum(coin.weights.values()) == pytest.approx(1.0)
+        if live is None:
+            continue
+        config = load_artifact(paths.version_model("ensemble", live))
+        said = {model_kind(model): np.array([value]) for model, value in coin.outputs.items()}
+        rule = rule_of(config)
+        assert float(rule.probability(coin.symbol, said)[0]) == pytest.approx(coin.p_up)
+        assert {model_kind(model): share for model, share in coin.weights.items()} == rule.weights(said)
 
 
 def test_log(picture: ConsoleSnapshot, golden_home):
@@ -156,9 +227,9 @@ def test_candle_charts_end_where_the_data_ends(picture: ConsoleSnapshot):
 def test_runs_have_their_whole_curves(picture: ConsoleSnapshot):
     for item in picture.evaluations:
         runs = picture.runs_of(item.model)
-        if not runs:
-            assert item.model in {"ppo", "ensemble"}
+        if item.model == "ensemble":
+            assert not runs
             continue
         assert runs[0].state == "done"
         assert runs[0].version == item.version
-        assert len(runs[0].points) >= 1
+        assert runs[0].finished >= 1

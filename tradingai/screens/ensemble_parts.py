@@ -55,14 +55,14 @@ def made_lines(item: EvaluationView, symbol: str, width: int) -> list[Line]:
     made = item.ensemble
     if made is None:
         return []
-    lines = [rule("Made of", symbol or made.version, width)]
+    lines = [rule("Made of", f"{symbol or made.version}, weight", width)]
     for part in made.components:
         coin = model_coin(part.model)
         if symbol and coin not in {"", symbol}:
             continue
         shares = made.shares.get(coin or symbol or next(iter(made.shares), ""), {})
         share = shares.get(part.kind)
-        weight = Span("takes no part", "muted") if share is None else Span(f"weight {share:.2f}")
+        weight = Span("none", "muted") if share is None else Span(f"{share:.2f}")
         gone = f"{part.model} {part.version}" in item.missing
         version = Span(f"{part.version}{', not live' if gone else ''}  ", "orange" if gone else "muted")
         lines.append(pair(part.model, (version, weight), width))

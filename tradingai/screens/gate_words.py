@@ -79,8 +79,10 @@ def _verdict(item: EvaluationView, report: EvaluationReport) -> Line:
     if report.passed:
         live = "and is live" if item.version == item.live_version else "and may be promoted"
         if item.report is not None and not item.report.passed:
-            live = "and is refused on another coin"
-        elif item.missing and item.version != item.live_version:
+            return headline(
+                f"{item.model} {item.version} passes on {report.symbol}; another coin refuses it."
+            )
+        if item.missing and item.version != item.live_version:
             return headline(f"{name} passes; not all it is made of is live.")
         return headline(f"{name} passes all {len(report.gates)} gates {live}.")
     return headline(f"{name} is refused: {passed} of {len(report.gates)} gates pass.")

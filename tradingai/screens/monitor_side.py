@@ -290,7 +290,7 @@ def decision_groups(coin: CoinNow, signal: SignalView | None, width: int) -> lis
         text = f"{numbers.decimal(p_up, 4)}  {share:>4}  {coin.versions.get(model, '')}"
         models.append(pair(model, text.strip(), width))
     if len(coin.outputs) > 1:
-        words = f"{numbers.decimal(coin.p_up, 4)}        {spoken or 'plain mean'}"
+        words = f"{numbers.decimal(coin.p_up, 4)}  {'':>4}  {spoken or 'mean':>6}"
         models.append(pair(ENSEMBLE, Span(words, "strong"), width))
     inputs = [
         rule("Inputs", "hashes", width),

@@ -163,7 +163,7 @@ class Overview:
         width = self.extent.side_width
         snapshot = self.snapshot
         live = [item for item in snapshot.evaluations if item.live_version]
-        models = [rule("Live models", f"{len(live)} of {len(snapshot.evaluations)}", width)]
+        models = [rule("Live models", f"{len(live)} of {len(snapshot.evaluations)}, weight", width)]
         models += [_model_line(item, width) for item in snapshot.evaluations]
         data = [rule("Candles", numbers.plural(len(snapshot.datasets), "coin"), width)]
         data += [pair(item.symbol, f"{numbers.count(item.rows)} rows", width) for item in snapshot.datasets]
@@ -199,13 +199,13 @@ class Overview:
 def _model_line(item: EvaluationView, width: int) -> Line:
     """A model's live version, its accuracy and its weight in what is decided."""
     accuracy = numbers.percent(item.report.accuracy) if item.report else numbers.NOTHING
-    weight = numbers.NOTHING if item.share is None else f"weight {item.share:.2f}"
+    weight = numbers.NOTHING if item.share is None else f"{item.share:.2f}"
     if item.model == ENSEMBLE:
         weight = "silent" if item.live_version and item.idle else ""
     value = (
         Span(item.live_version or "not live", "text" if item.live_version else "faint"),
         Span(f"  {accuracy:>7}", "text" if item.report else "faint"),
-        Span(f"  {weight:>11}", "orange" if item.idle and item.live_version else "muted"),
+        Span(f"  {weight:>6}", "orange" if item.idle and item.live_version else "muted"),
     )
     return pair(item.model, value, width)
 

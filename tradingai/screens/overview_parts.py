@@ -168,7 +168,7 @@ def _job_row(job: JobView, extent: Extent) -> Row:
     if job.state != "running":
         return _ended_row(job, extent, plain)
     bar = 16 if extent.narrow else 24
-    speed = numbers.short(job.rate, f"{job.unit}/s") if job.rate else ""
+    speed = rate_words(job)
     cells: list[Span | tuple[Span, ...]] = [
         Span(job.title),
         (*progress(job.fraction, bar), *_share(job)),
@@ -192,6 +192,11 @@ def _ended_row(job: JobView, extent: Extent, plain: tuple[str, ...]) -> Row:
     tail = (*fit(Span(text, ink), room), pad(2), *right)
     empty = [Span("")] * (5 if extent.wide else 3)
     return Row(job.id, (Span(job.title), *empty), sign(job.state), plain, tail=tail)
+
+
+def rate_words(job: JobView) -> str:
+    """``204 k bars/s``; steps of the agent's environment are steps."""
+    return numbers.short(job.rate, f"{job.unit.removeprefix('env ')}/s") if job.rate else ""
 
 
 def _share(job: JobView) -> tuple[Span, ...]:

@@ -157,5 +157,5 @@ def _legend(
     wide = width >= WIDE_LEGEND
     items = [("blue", "greedy, validation" if wide else "greedy"), ("muted", "exploring")]
     if overlay is not None:
-        items.append(("faint", overlay.label))
+        items.append(("faint", overlay.label if wide else "earlier"))
     return tuple(items)

@@ -6,6 +6,7 @@ from typing import Final
 
 from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
+from tradingai.screens.overview_parts import rate_words
 from tradingai.screens.policy_curves import bps
 from tradingai.screens.policy_parts import (
     AGENT,
@@ -179,7 +180,7 @@ def progress_lines(run: RunView | None, job: JobView | None, width: int) -> list
     part = "stage" if run.model == AGENT else "epoch"
     head = f"{part} {epoch}/{epochs}" if epoch else "queued" if job.state == "queued" else "starting"
     share = numbers.percent(job.fraction, 0) if job.fraction is not None else numbers.NOTHING
-    speed = numbers.short(job.rate, f"{job.unit.removeprefix('env ')}/s") if job.rate else ""
+    speed = rate_words(job)
     bar = max(10, min(46, width - 52))
     lines.append(
         Line(

@@ -150,6 +150,8 @@ def _evaluation(facts: PhaseFacts) -> str:
 def _gates(facts: PhaseFacts) -> str:
     reports = [(item.model, item.report) for item in facts.evaluations if item.report is not None]
     refused = [(model, report) for model, report in reports if not report.passed]
+    if any(item.problem is not None for item in facts.evaluations):
+        return ""
     if not refused:
         total = sum(len(report.gates) for _, report in reports)
         return f"{total} of {total} pass" if reports else ""

@@ -24,7 +24,7 @@ def run_facts(
     threads = run.get("threads")
     facts["device"] = f"{run.get('device')}, {threads} thread{'' if threads == 1 else 's'}"
     if run.get("resumes"):
-        facts["resumed"] = f"{run['resumes']} times"
+        facts["resumed"] = "once" if run["resumes"] == 1 else f"{run['resumes']} times"
     return facts
 
 
