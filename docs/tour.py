@@ -22,7 +22,8 @@ from rich.style import Style
 from tradingai.screens.svg import CELL_HEIGHT, CELL_WIDTH, FONT_SIZE, FONTS, MARGIN, row_svg
 from tradingai.widgets.palette import DARK_THEME, PALETTES
 
-GROUND: Final = PALETTES[DARK_THEME]["bg"]
+PALETTE: Final = PALETTES[DARK_THEME]
+GROUND: Final = PALETTE["bg"]
 FRAME_S: Final = 1.0
 """Every frame stands for so long."""
 CHAPTER_FRAMES: Final = 9
@@ -105,7 +106,7 @@ def svg(shown: Sequence[Frame], columns: int, rows: int) -> str:
             uses.append(f'<use href="#{name}" y="{y * CELL_HEIGHT:.0f}"/>')
         uses.append(f"<text {caption}>{escape(frame.chapter)}</text></g>")
     drawn = (
-        f'<g id="{name}">{"".join(row_svg(list(row), MARGIN, GROUND))}</g>' for row, name in names.items()
+        f'<g id="{name}">{"".join(row_svg(list(row), MARGIN, PALETTE))}</g>' for row, name in names.items()
     )
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
     parts = (

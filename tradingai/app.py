@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
+from textual.events import Event, MouseEvent
 from textual.screen import Screen
 from textual.timer import Timer
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventsView, EventView
+from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventView
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.memory import Memory, remember
 from tradingai.screens.port import ConsoleEngine, Host
@@ -33,6 +34,7 @@ from tradingai.widgets.header import MODE_BY_ID, MODES
 from tradingai.widgets.palette import DARK, DARK_THEME, LIGHT_THEME, PALETTES, css_variables, theme
 from tradingai.widgets.section import Table
 from tradingai.widgets.signs import glyphs_for
+from tradingai.widgets.uncoloured import uncoloured
 
 if TYPE_CHECKING:
     from tradingai.engine.core.commands import Command
@@ -62,12 +64,20 @@ class ConsoleApp(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", "quit", show=False, priority=True)]
 
     def __init__(
-        self, engine: ConsoleEngine, clock: Clock, *, root: Path, memory: Memory | None = None
+        self,
+        engine: ConsoleEngine,
+        clock: Clock,
+        *,
+        root: Path,
+        memory: Memory | None = None,
+        mouse: bool = True,
     ) -> None:
+        """``mouse`` False: the terminal is to send no reports, and those that come do nothing."""
         self.engine = engine
         self.clock = clock
         self.root = root
         self.memory = memory or Memory()
+        self.mouse = mouse
         self.coin = ""
         self.model = ""
         self.watched = ""
@@ -87,6 +97,7 @@ class ConsoleApp(App[int]):
         """Why the home could not be opened; the caller prints it when the screen is its own again."""
         self._toast_timer: Timer | None = None
         super().__init__()
+        self._filters = uncoloured(self._filters)
         self.animation_level = "none"
         for name in PALETTES:
             self.register_theme(theme(name))
@@ -109,6 +120,11 @@ class ConsoleApp(App[int]):
             self.set_interval(POLL_S, self._poll, name="poll"),
             self.set_interval(TICK_S, self._tick, name="tick"),
         ]
+
+    async def on_event(self, event: Event) -> None:
+        """A terminal that another program left with its mouse on reports clicks nobody asked for."""
+        if self.mouse or not isinstance(event, MouseEvent):
+            await super().on_event(event)
 
     async def _open(self) -> None:
         try:
@@ -202,7 +218,7 @@ class ConsoleApp(App[int]):
         snapshot = self.engine.snapshot()
         if self.notes:
             rows = sorted((*snapshot.events.rows, *self.notes), key=lambda event: event.at)
-            snapshot = replace(snapshot, events=_with_rows(snapshot.events, tuple(rows)))
+            snapshot = replace(snapshot, events=replace(snapshot.events, rows=tuple(rows)))
         self._snapshot = snapshot
 
     def lead(self, place: str) -> None:
@@ -332,22 +348,6 @@ class ConsoleApp(App[int]):
         stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
         self.say(*write_export(self.root, f"{name}-{stamp}.{kind}", text, what))
 
-    def cancel_job(self, screen: ConsoleScreen) -> None:
-        """Stop the job under the cursor, or this screen's running one, or the only one, after a question."""
-        from tradingai.engine.core.commands import CancelJob
-        from tradingai.screens.dialog import Dialog
-
-        job = screen.job_to_cancel(self._snapshot)
-        if job is None:
-            return
-        dialog = Dialog(
-            f"Cancel {job.title}",
-            ["It stops at its next safe point. What is finished is kept, and it can be resumed from there."],
-            verb="cancel the job",
-            keep="let it run",
-        )
-        self.ask(dialog, lambda _: self.order(CancelJob(**self.engine.issue(), job_id=job.id)))
-
     def open_palette(self, screen: ConsoleScreen) -> None:
         """All keys of this screen, every screen, and what works everywhere."""
         from tradingai.screens.palette import Palette, entries_of
@@ -386,10 +386,6 @@ class ConsoleApp(App[int]):
         if self._snapshot.open_jobs and self._snapshot.header.engine == "here":
             self.say("Stopping jobs at their checkpoints.")
         self.run_worker(self._stop(), name="stop", group="engine")
-
-
-def _with_rows(events: EventsView, rows: tuple[EventView, ...]) -> EventsView:
-    return replace(events, rows=rows)
 
 
 if TYPE_CHECKING:

@@ -52,8 +52,8 @@ class Recording:
 class Reader:
     """The console in a terminal, and its screen as text."""
 
-    def __init__(self, home: Path, **extra: str) -> None:
-        self.terminal = Terminal(home, size=(COLUMNS, ROWS), COLORTERM="truecolor", **extra)
+    def __init__(self, home: Path, *arguments: str, **extra: str) -> None:
+        self.terminal = Terminal(home, *arguments, size=(COLUMNS, ROWS), COLORTERM="truecolor", **extra)
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -91,6 +91,26 @@ class Reader:
     def type(self, text: str) -> None:
         """Type what is no command: a number, a name that a dialog asks for."""
         self.terminal.send(text)
+
+    def click(self, column: int, row: int) -> None:
+        """Press and let go the left button on a cell, counted from 0, as a terminal reports it (SGR)."""
+        where = f"{column + 1};{row + 1}"
+        self.terminal.send(f"\x1b[<0;{where}M\x1b[<0;{where}m")
+
+    def wheel(self, column: int, row: int, *, up: bool = False) -> None:
+        """Turn the wheel by one notch over a cell, counted from 0."""
+        self.terminal.send(f"\x1b[<{64 if up else 65};{column + 1};{row + 1}M")
+
+    def place(self, pattern: str, seconds: float = 60) -> tuple[int, int]:
+        """Column and row of the first match on the screen, waited for. Every character is one cell wide."""
+        text = self.wait(pattern, seconds)
+        before = text.string[: text.start()]
+        return len(before) - (before.rfind("\n") + 1), before.count("\n")
+
+    @property
+    def sent(self) -> str:
+        """Everything the console wrote to its terminal so far, escape sequences and all."""
+        return "".join(text for _, kind, text in self.recording.events if kind == "o")
 
     def mark(self, label: str) -> None:
         """Name this moment of the recording."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.reader import Reader
 from tests.fakes.terminal import Terminal
 
 EMPTY = "Nothing has run in this home yet"
@@ -180,3 +183,29 @@ def test_read_only_without_a_home_says_so(tmp_path):
         terminal.read(0.5)
         assert b"there is no TradingAI home" in terminal.output
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_screen_and_the_theme_are_there_again_after_a_restart(small_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(small_home, home, symlinks=True)
+
+    def grounds(reader: Reader) -> set[str]:
+        return set(re.findall(r"48;2;(\d+;\d+;\d+)m", reader.sent))
+
+    with Reader(home) as reader:
+        reader.wait("Gates refuse")
+        assert "17;19;22" in grounds(reader)
+        assert "251;251;249" not in grounds(reader)
+        reader.type("5")
+        reader.wait("Gates ━")
+        reader.type("\x14")
+        reader.look(1)
+        assert "251;251;249" in grounds(reader)
+        reader.type("q")
+        assert reader.terminal.ended() == 0
+    with Reader(home) as reader:
+        reader.wait("Gates ━")
+        assert "251;251;249" in grounds(reader)
+        assert "17;19;22" not in grounds(reader)
+        reader.type("q")
+        assert reader.terminal.ended() == 0

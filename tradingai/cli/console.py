@@ -28,8 +28,9 @@ def run_console(call: Invocation) -> int:
 
     # What is loaded stays for good; a full collection that looks at it costs a key press 0.3 s.
     engine = LiveEngine(opener, clock, read_only=call.read_only, warmed=gc.freeze)
-    app = ConsoleApp(engine, clock, root=call.home, memory=recall(call.home))
-    status = app.run(mouse=not call.no_mouse)
+    mouse = not call.no_mouse
+    app = ConsoleApp(engine, clock, root=call.home, memory=recall(call.home), mouse=mouse)
+    status = app.run(mouse=mouse)
     if app.failure is not None:
         raise app.failure
     return status or app.return_code or 0

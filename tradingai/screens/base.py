@@ -240,8 +240,21 @@ class ConsoleScreen(Shell):
             self.host.export(self.MODE, table)
 
     def do_cancel(self) -> None:
-        """Stop a running job at its next safe point."""
-        self.host.cancel_job(self)
+        """Stop the job under the cursor, or this screen's running one, or the only one, after a question."""
+        from tradingai.engine.core.commands import CancelJob
+        from tradingai.screens.dialog import Dialog
+
+        job = self.job_to_cancel(self.host.snapshot)
+        if job is None:
+            return
+        dialog = Dialog(
+            f"Cancel {job.title}",
+            ["It stops at its next safe point. What is finished is kept, and it can be resumed from there."],
+            verb="cancel the job",
+            keep="let it run",
+        )
+        issue = self.host.engine.issue
+        self.host.ask(dialog, lambda _: self.host.order(CancelJob(**issue(), job_id=job.id)))
 
     def job_to_cancel(self, snapshot: ConsoleSnapshot) -> JobView | None:
         """The job under the cursor, else this screen's running one, else the only one there is."""

@@ -46,6 +46,13 @@ FINDINGS: Final[Mapping[str, str]] = {
     "conflicting_duplicates": "disagreeing",
 }
 """Counters of the quality report that mean something was wrong, in the order they are shown."""
+_ONE: Final[Mapping[str, str]] = {
+    "duplicates": "duplicate",
+    "gaps": "gap",
+    "outliers": "outlier",
+    "stale runs": "stale run",
+}
+"""What a single one of them is called, where that is another word."""
 _TIME_STEPS: Final = (15, 30, 60, 120, 180, 240, 360, 720, 1440)
 """Minutes between two labels of a time axis."""
 JOB_KINDS: Final = ("generate", "import")
@@ -56,13 +63,18 @@ def findings(quality: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(label, int(quality[key])) for key, label in FINDINGS.items() if quality.get(key)]
 
 
+def finding(label: str, number: int) -> str:
+    """``1 outlier``, ``14 outliers``."""
+    return f"{numbers.count(number)} {_ONE.get(label, label) if number == 1 else label}"
+
+
 def quality_cell(data: DatasetView) -> Span:
     """``✓ clean`` or what was found most."""
     found = findings(data.quality)
     if not found:
         return Span("✓ clean", "blue")
     label, number = max(found, key=lambda item: item[1])
-    return Span(f"! {numbers.count(number)} {label}", "orange")
+    return Span(f"! {finding(label, number)}", "orange")
 
 
 def _dataset_row(data: DatasetView, extent: Extent) -> Row:
@@ -164,8 +176,8 @@ def sentence(snapshot: ConsoleSnapshot) -> Line:
         return headline(text + "nothing was dropped or changed.")
     symbol, found = flawed[0]
     label, number = max(found, key=lambda item: item[1])
-    more = f" and {len(flawed) - 1} more" if len(flawed) > 1 else ""
-    return headline(f"{text}{numbers.count(number)} {label} in {symbol}{more}.")
+    more = f", {numbers.plural(len(flawed) - 1, 'coin')} more with findings" if len(flawed) > 1 else ""
+    return headline(f"{text}{finding(label, number)} in {symbol}{more}.")
 
 
 def quality_lines(data: DatasetView, width: int) -> list[Line]:

@@ -125,10 +125,6 @@ class Host(Protocol):
         """Write the visible screen as SVG below the home."""
         ...
 
-    def cancel_job(self, screen: ConsoleScreen) -> None:
-        """Stop the running job the operator means, after a question."""
-        ...
-
     def open_palette(self, screen: ConsoleScreen) -> None:
         """Show all commands."""
         ...

@@ -7,12 +7,13 @@ where the font lacks it. Here nothing can drift further than one run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any, Final
 
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
+from rich.style import Style
 from textual.app import App
 from textual.strip import Strip
 
@@ -38,11 +39,11 @@ def screen_strips(app: App[Any]) -> list[Strip]:
 def screen_svg(app: App[Any], title: str) -> str:
     """The visible screen as an SVG document."""
     theme = app.theme if app.theme in PALETTES else next(iter(PALETTES))
-    return cells_svg(screen_strips(app), app.size.width, title=title, ground=PALETTES[theme]["bg"])
+    return cells_svg(screen_strips(app), app.size.width, title=title, palette=PALETTES[theme])
 
 
-def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, ground: str) -> str:
-    """Strips as an SVG document."""
+def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, palette: Mapping[str, str]) -> str:
+    """Strips as an SVG document; cells without a colour of their own (NO_COLOR) get the palette's text."""
     rows = list(strips)
     width = columns * CELL_WIDTH + 2 * MARGIN
     height = len(rows) * CELL_HEIGHT + 2 * MARGIN
@@ -50,32 +51,40 @@ def cells_svg(strips: Iterable[Strip], columns: int, *, title: str, ground: str)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img">',
         f"<title>{escape(title)}</title>",
-        f'<rect width="100%" height="100%" rx="6" fill="{ground}"/>',
+        f'<rect width="100%" height="100%" rx="6" fill="{palette["bg"]}"/>',
         f'<g font-family="{FONTS}" font-size="{FONT_SIZE}" xml:space="preserve">',
     ]
     for y, strip in enumerate(rows):
-        parts.extend(row_svg(list(strip), MARGIN + y * CELL_HEIGHT, ground))
+        parts.extend(row_svg(list(strip), MARGIN + y * CELL_HEIGHT, palette))
     parts.append("</g></svg>")
     return "\n".join(parts) + "\n"
 
 
-def row_svg(segments: list[Segment], top: float, ground: str) -> Iterable[str]:
+def _colours(style: Style, palette: Mapping[str, str]) -> tuple[str, str]:
+    """What a cell's characters and its ground are painted with."""
+    plain = palette["faint" if style.dim else "text"]
+    ink = style.color.triplet if style.color else None
+    ground = style.bgcolor.triplet if style.bgcolor else None
+    pair = _hex(ink, plain), _hex(ground, palette["bg"])
+    return (pair[1], pair[0]) if style.reverse else pair
+
+
+def row_svg(segments: list[Segment], top: float, palette: Mapping[str, str]) -> Iterable[str]:
     """One row's elements, its upper edge at ``top``."""
     x = 0
     texts: list[str] = []
     for segment in segments:
-        style = segment.style
+        style = segment.style or Style.null()
         cells = segment.cell_length
-        colour = _hex(style.color.triplet if style and style.color else None, "#cccccc")
-        back = _hex(style.bgcolor.triplet if style and style.bgcolor else None, ground)
+        colour, back = _colours(style, palette)
         left = MARGIN + x * CELL_WIDTH
-        if back != ground:
+        if back != palette["bg"]:
             yield (
                 f'<rect x="{left:.1f}" y="{top:.1f}" width="{cells * CELL_WIDTH + 0.3:.1f}" '
                 f'height="{CELL_HEIGHT + 0.3:.1f}" fill="{back}"/>'
             )
-        bold = ' font-weight="bold"' if style and style.bold else ""
-        if style and style.underline:
+        bold = ' font-weight="bold"' if style.bold else ""
+        if style.underline:
             texts.append(
                 f'<rect x="{left:.1f}" y="{top + CELL_HEIGHT - 2:.1f}" width="{cells * CELL_WIDTH:.1f}" '
                 f'height="1.2" fill="{colour}"/>'

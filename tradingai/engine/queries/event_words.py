@@ -114,8 +114,8 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{_number(p.get('rows_per_s'))} rows/s"
     ),
     "TrainingStarted": lambda p: (
-        f"{p.get('model')} {p.get('epochs')} epochs of {_number(p.get('bars'))} bars, "
-        f"{p.get('threads')} threads, "
+        f"{p.get('model')} {_count(p.get('epochs'), 'epoch')} of {_count(p.get('bars'), 'bar')}, "
+        f"{_count(p.get('threads'), 'thread')}, "
         f"seed {p.get('seed')}"
         + (f", goes on after epoch {p.get('finished_epochs')}" if p.get("resumed") else "")
     ),
