@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tradingai.engine.core.report import EvaluationReport, GateResult
+from tradingai.engine.core.symbols import MULTI_COIN_MODELS
 from tradingai.engine.queries.ensemble_views import ENSEMBLE
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
@@ -245,12 +246,13 @@ class GatesPage:
 
     def _never(self, item: EvaluationView) -> None:
         extent = self.extent
+        long = "about a minute" if item.model in MULTI_COIN_MODELS else "about 20 s"
         if item.model == ENSEMBLE:
             text = made_text(self.snapshot, item)
             keys: tuple[tuple[str, str], ...] = (("v", "makes and evaluates it"),)
         elif item.trained:
             text = (
-                f"{item.model} has not been evaluated. Evaluation takes about 20 s and counts as attempt "
+                f"{item.model} has not been evaluated. Evaluation takes {long} and counts as attempt "
                 f"{item.next_attempt or 1} on this test data."
             )
             keys = (("v", "evaluates it"),)

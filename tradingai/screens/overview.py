@@ -96,7 +96,7 @@ class Overview:
             *empty_state(
                 "TradingAI takes minute candles through features, training, evaluation and promotion "
                 "gates to a GO or NO-GO, and shows every step here.",
-                keys=(("n", "runs the quick pipeline: 120 synthetic days, 3 coins, about 3 min."),),
+                keys=(("n", "runs the quick pipeline: 120 days, 3 coins, all models, some minutes."),),
                 width=min(width, 78),
             )
         )

@@ -148,7 +148,7 @@ class SnapshotReader:
         )
         models = in_order({*facts.models, *ledger.models()}, tuple(lstm_name(coin) for coin in coins))
         shown = models if candles or ledger.entries or cards else ()
-        evaluations = self._models.evaluations(ledger, shown, cards, self._desks())
+        evaluations = self._models.evaluations(ledger, shown, cards, self._desks)
         trainable = in_order({*models, *trainable_models(coins)} - {ENSEMBLE}, models[: len(coins)])
         datasets = tuple(dataset_view(self._paths, candles[name]) for name in _in_order(candles, coins))
         hashes = {name: manifest.sha256 for name, manifest in candles.items()}

@@ -108,20 +108,27 @@ class ModelReader:
         return found[0]
 
     def evaluations(
-        self, ledger: Ledger, models: Sequence[str], cards: Mapping[str, Mapping[str, Any]], code: DeskCode
+        self,
+        ledger: Ledger,
+        models: Sequence[str],
+        cards: Mapping[str, Mapping[str, Any]],
+        code: Callable[[], DeskCode],
     ) -> tuple[EvaluationView, ...]:
-        """What is known of every model's gates, and what an ensemble of them is made of."""
+        """What is known of every model's gates, and what an ensemble of them is made of.
+
+        ``code`` is called once something is live or an ensemble was evaluated.
+        """
         found = (self.evaluation(ledger, model, cards.get(model)) for model in models)
-        shares = LiveShares(ledger, self._rules, code) if ledger.live() else None
+        shares = LiveShares(ledger, self._rules, code()) if ledger.live() else None
         return tuple(self._together(ledger, item, shares, code) for item in found)
 
     def _together(
-        self, ledger: Ledger, item: EvaluationView, shares: LiveShares | None, code: DeskCode
+        self, ledger: Ledger, item: EvaluationView, shares: LiveShares | None, code: Callable[[], DeskCode]
     ) -> EvaluationView:
         """The view with the model's part in the ensemble, or the ensemble's parts."""
         if item.model != ENSEMBLE:
             return item if shares is None else replace(item, share=shares.of(item.model))
-        made = self._rules.view(item.version, code) if item.version is not None else None
+        made = self._rules.view(item.version, code()) if item.version is not None else None
         missing = () if made is None else not_live(ledger, made)
         idle = shares.idle if shares is not None else ""
         if missing or made is None:  # it will be made of other versions, as an artifact of its own
