@@ -37,7 +37,8 @@ def show_model(report: ModelReport, made: EnsembleView | None = None) -> None:
 def how_made(paths: HomePaths, report: ModelReport) -> EnsembleView | None:
     """How a stored version of the ensemble is made; None of another model."""
     from tradingai.engine.core.settings import load_settings
-    from tradingai.engine.queries.ensemble_views import ENSEMBLE, EnsembleRules
+    from tradingai.engine.core.symbols import ENSEMBLE
+    from tradingai.engine.queries.ensemble_views import EnsembleRules
     from tradingai.engine.runtime.desk_facts import HomeDesks
 
     if report.model != ENSEMBLE:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tradingai.engine.core.report import EvaluationReport
-from tradingai.engine.core.symbols import model_kind
-from tradingai.engine.queries.ensemble_views import ENSEMBLE
+from tradingai.engine.core.symbols import ENSEMBLE, model_kind
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.view import Extent, headline, opening

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tradingai.engine.core.report import EvaluationReport, GateResult
-from tradingai.engine.core.symbols import MULTI_COIN_MODELS
-from tradingai.engine.queries.ensemble_views import ENSEMBLE
+from tradingai.engine.core.symbols import ENSEMBLE, MULTI_COIN_MODELS
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens import gate_parts, steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tradingai.engine.queries.ensemble_views import ENSEMBLE
+from tradingai.engine.core.symbols import ENSEMBLE
 from tradingai.engine.queries.run_snapshot import CoinNow, MonitorView, RateView, SignalView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.monitor_parts import EXIT_WORDS, price, share_bar, window_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tradingai.engine.queries.ensemble_views import ENSEMBLE
+from tradingai.engine.core.symbols import ENSEMBLE
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, PhaseView
 from tradingai.screens.base import ConsoleScreen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradingai.engine.core.symbols import AGENT
 from tradingai.engine.queries.model_snapshot import EvaluationView, PolicyPoint, RunView
 from tradingai.engine.queries.snapshot import JobView
 from tradingai.screens.policy_curves import POLICY_CURVES, bps, kl
@@ -13,7 +14,6 @@ from tradingai.widgets.line import Line, Span, crop, pad
 from tradingai.widgets.section import Column, Row, Table, pair, rule
 from tradingai.widgets.signs import sign
 
-AGENT: Final = "ppo"
 RUN_HEADS: Final = (
     "run", "model", "version", "seed", "stages", "best_stage", "validation_return_bps", "entropy",
     "approx_kl", "clip_fraction", "value_loss", "state",

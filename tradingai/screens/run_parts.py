@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradingai.engine.core.symbols import AGENT
 from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.overview_parts import rate_words
 from tradingai.screens.policy_curves import bps
 from tradingai.screens.policy_parts import (
-    AGENT,
     agent_runs_table,
     best_of,
     earned_lines,

@@ -22,6 +22,8 @@ from tradingai.engine.core.commands import (
 )
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import (
+    AGENT,
+    ENSEMBLE,
     MARKETS,
     PIPELINE_SYMBOLS,
     parse_market,
@@ -29,7 +31,6 @@ from tradingai.engine.core.symbols import (
     parse_symbols,
     parse_trainable,
 )
-from tradingai.engine.queries.ensemble_views import ENSEMBLE
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.commands import RunPipeline
@@ -166,7 +167,7 @@ def train(host: Host, models: Sequence[str]) -> None:
     texts = [
         "It continues from its checkpoint when there is one, and ends early after 3 epochs without gain."
     ]
-    if "ppo" in models:
+    if AGENT in models:
         texts = ["It continues from its checkpoint. ppo goes by stages of environment steps, not by epochs."]
     host.ask(Dialog("Train", texts, verb="train", keep="leave it", fields=fields), start)
 

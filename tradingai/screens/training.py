@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradingai.engine.core.symbols import AGENT
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens import steps
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.curves import GATE_ACCURACY, accuracy_picture, loss_picture
 from tradingai.screens.overview_parts import context
 from tradingai.screens.policy_curves import CURVE_IDS, policy_charts
-from tradingai.screens.policy_parts import AGENT, rest_line
+from tradingai.screens.policy_parts import rest_line
 from tradingai.screens.run_parts import (
     chosen_model,
     epochs_table,

@@ -45,7 +45,11 @@ def lstm_name(symbol: str) -> str:
     return f"lstm_{symbol}"
 
 
-MULTI_COIN_MODELS: Final = ("transformer", "ppo", "ensemble")
+AGENT: Final = "ppo"
+"""Id and kind of the agent's model."""
+ENSEMBLE: Final = "ensemble"
+"""Id and kind of the ensemble."""
+MULTI_COIN_MODELS: Final = ("transformer", AGENT, ENSEMBLE)
 """Models that speak of several coins; their id is their kind."""
 
 

@@ -21,7 +21,7 @@ from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.ledger import Ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
-from tradingai.engine.core.symbols import lstm_name, trainable_models
+from tradingai.engine.core.symbols import ENSEMBLE, lstm_name, trainable_models
 from tradingai.engine.queries.cached import FileCache
 from tradingai.engine.queries.data_views import (
     build_view,
@@ -30,7 +30,7 @@ from tradingai.engine.queries.data_views import (
     read_feature_columns,
     synthetic_words,
 )
-from tradingai.engine.queries.ensemble_views import ENSEMBLE, in_order
+from tradingai.engine.queries.ensemble_views import in_order
 from tradingai.engine.queries.event_words import event_view
 from tradingai.engine.queries.job_views import job_view
 from tradingai.engine.queries.live_views import live_view

@@ -11,15 +11,13 @@ from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.files import read_json
 from tradingai.engine.core.ledger import Ledger
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.symbols import MULTI_COIN_MODELS, model_kind
+from tradingai.engine.core.symbols import ENSEMBLE, MULTI_COIN_MODELS, model_kind
 from tradingai.engine.queries.cached import FileCache
 from tradingai.engine.queries.model_snapshot import AgentView, ComponentView, EnsembleView
 
 if TYPE_CHECKING:
     from tradingai.engine.queries.monitor_views import DeskCode
 
-ENSEMBLE: Final = "ensemble"
-"""Model id and kind."""
 _NO_CONFIG: Final[Mapping[str, Any]] = MappingProxyType({})
 
 

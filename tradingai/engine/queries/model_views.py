@@ -16,9 +16,9 @@ from tradingai.engine.core.ledger import Ledger, read_ledger
 from tradingai.engine.core.ledger import LedgerEntry as Entry
 from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.symbols import model_coin
+from tradingai.engine.core.symbols import ENSEMBLE, model_coin
 from tradingai.engine.queries.cached import FileCache
-from tradingai.engine.queries.ensemble_views import ENSEMBLE, EnsembleRules, LiveShares, not_live
+from tradingai.engine.queries.ensemble_views import EnsembleRules, LiveShares, not_live
 from tradingai.engine.queries.model_snapshot import (
     EvaluationView,
     LedgerEntry,

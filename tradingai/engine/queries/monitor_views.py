@@ -17,8 +17,8 @@ from typing import Any, Final, Protocol
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.paths import HomePaths
-from tradingai.engine.core.symbols import model_kind
-from tradingai.engine.queries.ensemble_views import ENSEMBLE, EnsembleRules, in_order
+from tradingai.engine.core.symbols import ENSEMBLE, model_kind
+from tradingai.engine.queries.ensemble_views import EnsembleRules, in_order
 from tradingai.engine.queries.model_snapshot import Problem
 from tradingai.engine.queries.rolling import WINDOW_HOURS, HeldByKill, RollingScans
 from tradingai.engine.queries.run_prices import Price, prices_of

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tradingai.engine.core.symbols import ENSEMBLE
 from tradingai.engine.queries.job_views import phase_seconds
 from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
-from tradingai.engine.queries.phases import ENSEMBLE, Phase, model_words
+from tradingai.engine.queries.phases import Phase, model_words
 from tradingai.engine.queries.snapshot import DatasetView, FeatureBuildView, JobView, PhaseView
 
 PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from tradingai.engine.core.ledger import Ledger, LedgerEntry
 from tradingai.engine.core.symbols import (
+    ENSEMBLE,
     MULTI_COIN_MODELS,
     lstm_name,
     model_kind,
@@ -25,7 +26,6 @@ _JOBS: Final = {
     "evaluate": "evaluation",
     "replay": "replay",
 }
-ENSEMBLE: Final = "ensemble"
 _WORDS: Final = {"ppo": "PPO"}
 _LATER: Final = {
     "observation": "72 hours of the live scan loop without a break; not part of this version yet",

@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.ledger import Ledger
-from tradingai.engine.core.symbols import model_kind
+from tradingai.engine.core.symbols import AGENT, model_kind
 from tradingai.engine.queries.model_snapshot import CurvePoint, JobState, PolicyPoint, RunView
 from tradingai.engine.queries.snapshot import JobView
 from tradingai.engine.queries.training_facts import run_facts
 
 PATIENCE: Final = 3
 """Epochs without gain after which a training ends early; a record that knows better says so."""
-AGENT: Final = "ppo"
 
 Curve = tuple[dict[str, Any], list[dict[str, Any]]]
 """A run, and its epochs or stages."""
