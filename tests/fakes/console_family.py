@@ -11,6 +11,8 @@ from tradingai.engine.queries.model_snapshot import (
     ComponentView,
     EnsembleView,
     EvaluationView,
+    LedgerEntry,
+    LedgerView,
     PolicyPoint,
     RunView,
 )
@@ -131,6 +133,27 @@ def made() -> EnsembleView:
     return EnsembleView("v1.0.0", components(), shares, AGENT)
 
 
+def entries() -> tuple[LedgerEntry, ...]:
+    """The evaluations of the models of several coins, the ensemble's last."""
+    found = []
+    for index, model in enumerate(SEVERAL, start=8):
+        refused = ("calibration",) if model == "transformer" else ()
+        coins = tuple(
+            (coin, accuracy, refused if coin == "BNB-USD" else ())
+            for coin, accuracy in zip(COINS, (0.768, 0.758, 0.719), strict=True)
+        )
+        parts = tuple((part.model, part.version) for part in components()) if model == "ensemble" else ()
+        found.append(
+            LedgerEntry(
+                index, "v1.0.0", model, "refused" if refused else "evaluated", at(f"11:{40 + index}:00"),
+                passed=not refused, accuracy=0.748, gates_passed=4 if refused else 5, gates_total=5,
+                artifact_sha256=ARTIFACT[model], attempt=index - 5, who="engine, evaluation",
+                certificate="" if refused else "77aa" * 16, coins=coins, components=parts,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
 def family() -> ConsoleSnapshot:
     """Everything ran; the Transformer is refused on BNB-USD; the ensemble passed and waits for it."""
     base = full()
@@ -150,6 +173,7 @@ def family() -> ConsoleSnapshot:
         models=(*MODELS, "transformer", "ppo"),
         runs=(*base.runs, AGENT_RUN, TRANSFORMER_RUN, EARLIER_AGENT),
         evaluations=(*shared, *more),
+        ledger=LedgerView((*base.ledger.entries, *entries())),
     )
 
 

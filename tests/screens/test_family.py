@@ -7,7 +7,6 @@ from importlib import import_module
 
 import pytest
 from tradingai.engine.core.commands import Evaluate, Promote, StartTraining
-from tradingai.engine.queries.model_snapshot import LedgerEntry, LedgerView
 from tradingai.screens.monitor_side import backtest_shares
 from tradingai.screens.policy_curves import POLICY_CURVES, policy_picture
 from tradingai.screens.policy_parts import STAGE_HEADS, stages_table
@@ -15,8 +14,7 @@ from tradingai.screens.steps import to_evaluate
 from tradingai.screens.view import Extent, Selection
 from tradingai.widgets.plot import Picture
 
-from tests.fakes.console_family import AGENT_RUN, ARTIFACT, family, learning, made, stages, unmade
-from tests.fakes.console_home import at
+from tests.fakes.console_family import AGENT_RUN, family, learning, stages, unmade
 from tests.screens.conftest import MakeConsole
 from tests.screens.test_views import text_of
 
@@ -251,15 +249,10 @@ def test_overview_gives_every_live_model_its_weight():
 
 
 def test_models_gives_accuracy_by_coin_and_components():
-    entry = LedgerEntry(
-        8, "v1.0.0", "ensemble", "refused", at("06:00:00"), passed=False, accuracy=0.75, gates_passed=4,
-        gates_total=5, artifact_sha256=ARTIFACT["ensemble"],
-        coins=(("BTC-USD", 0.764, ()), ("BNB-USD", 0.715, ("calibration",))),
-        components=tuple((part.model, part.version) for part in made().components),
-    )  # fmt: skip
-    base = family()
-    text = shown("models", replace(base, ledger=LedgerView((*base.ledger.entries, entry))))
-    assert "BTC 76.4 %, BNB 71.5 % calibration" in text
+    text = shown("models", family())
+    assert "BTC 76.8 %, ETH 75.8 %, BNB 71.9 %" in text
+    refused = shown("models", family(), cursors={"ledger": "8"})
+    assert "BTC 76.8 %, ETH 75.8 %, BNB 71.9 % calibration" in refused
     assert "v1.0.0: lstm BTC, lstm ETH, lstm BNB, transformer, ppo" in text
 
 

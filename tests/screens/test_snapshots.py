@@ -64,6 +64,7 @@ FAMILY = {
     "gates_transformer": ("gates", family, "transformer ETH-USD"),
     "gates_ensemble": ("gates", family, "ensemble BTC-USD"),
     "gates_ensemble_unmade": ("gates", unmade, "ensemble"),
+    "models": ("models", family, ""),
 }
 
 
@@ -77,7 +78,7 @@ def test_family(snap_compare, console: MakeConsole, name: str, size: str):
     assert snap_compare(made.app, terminal_size=SIZES[size])
 
 
-@pytest.mark.parametrize("screen", ["overview", "training", "gates"])
+@pytest.mark.parametrize("screen", ["overview", "training", "gates", "models"])
 def test_family_wide(snap_compare, console: MakeConsole, screen: str):
     made = console(learning(), screen=screen)
     made.app.model = "ppo" if screen == "training" else "ensemble ETH-USD"

@@ -171,7 +171,7 @@ def entry_lines(snapshot: ConsoleSnapshot, entry: LedgerEntry, width: int, *, in
     if entry.certificate:
         fact("certificate", numbers.hash_groups(entry.certificate, 3))
     if item is not None and item.version == entry.version:
-        if item.promotable:
+        if item.promotable and not item.missing:
             fact("promote", "p makes it live; it asks for the model's name")
         elif item.live_version == entry.version:
             fact("live since", numbers.day_time(item.live_since, snapshot.now), "blue")
