@@ -233,7 +233,7 @@ def why_not(item: EvaluationView) -> str:
         failed = ", ".join(gate.id for gate in item.report.gates if not gate.passed)
         return f"refused by {failed or 'gates that have not decided'}; there is no way round"
     if item.missing and item.version != item.live_version:
-        return f"it is made of {', '.join(item.missing)}, not live; promote that first, or v makes it again"
+        return f"it is made of {', '.join(item.missing)}, not live; promote that first, or evaluate it again"
     return f"{item.version} is live already"
 
 
