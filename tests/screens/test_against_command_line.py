@@ -29,7 +29,7 @@ from tradingai.widgets import numbers
 from tests.fakes.command_line import tradingai
 from tests.screens.test_views import text_of
 
-pytestmark = pytest.mark.golden
+pytestmark = [pytest.mark.golden, pytest.mark.timeout(1200)]
 WIDE = Extent(160, 48)
 
 
