@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 
 import pytest
 from tradingai.engine.core.commands import ResetAccount, StartScanLoop
@@ -11,7 +12,7 @@ from tradingai.engine.core.events import GuardStateChanged
 from tradingai.engine.decision.desk import halt_desk
 from tradingai.engine.decision.state import desk_from_json
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
-from tradingai.screens.monitor_words import sentence
+from tradingai.screens.monitor_words import refused, sentence
 from tradingai.screens.view import Extent
 
 from tests.fakes.command_line import start
@@ -127,5 +128,22 @@ async def test_a_full_disk_is_named_and_space_heals_it(always_sure, small_disk):
         (small_disk / "filler").unlink()
         healed = await until(engine, lambda now: scans(now, before + 10) and not says("full")(now), 150)
         assert any(event.type == "ScanFailed" for event in healed.events.rows)
+    finally:
+        await engine.close()
+
+
+async def test_a_locked_database_is_named_and_scans_go_on_when_it_is_free_again(sure_paths):
+    engine = live(sure_paths.root)
+    try:
+        before = (await scanning(engine)).live.scans
+        holder = sqlite3.connect(sure_paths.root / "tradingai.db", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        seen = await until(engine, says("The database is locked: no scan is stored since"), 150)
+        assert seen.loop.state == "scanning"
+        assert "tradingai.db is locked" in refused(seen.loop)
+        holder.rollback()
+        holder.close()
+        healed = await until(engine, lambda now: scans(now, before + 2) and not says("locked")(now), 150)
+        assert not healed.loop.refusal
     finally:
         await engine.close()

@@ -202,6 +202,11 @@ def overdue(**system: object) -> ConsoleSnapshot:
     return replace(base, system=replace(base.system, **system))
 
 
+def locked() -> ConsoleSnapshot:
+    refusal = "the database /home/x/tradingai.db is locked: another process keeps it busy"
+    return replace(overdue(), loop=LoopView("scanning", refusal=refusal, remedy="Run this again."))
+
+
 TROUBLES: list[tuple[Callable[[], ConsoleSnapshot], str]] = [
     (failing, "Scan of 12:04:00Z failed: provider timed out after 5 s. Retry at 12:04:20Z."),
     (silent, "No candles of ETH-USD, 3 times: no answer within 5 s; asked again."),
@@ -221,6 +226,11 @@ TROUBLES: list[tuple[Callable[[], ConsoleSnapshot], str]] = [
         lambda: replace(overdue(), problem=Problem("the database is locked", "Wait.")),
         "No scan is stored since 11:58:00Z: the database is locked",
     ),
+    (locked, "The database is locked: no scan is stored since 11:58:00Z."),
+    (
+        lambda: replace(overdue(), loop=LoopView("scanning", refusal="the database x.db is damaged")),
+        "No scan is stored since 11:58:00Z: the database x.db is damaged",
+    ),
     (
         lambda: replace(full(), loop=LoopView("off", chosen=True)),
         "The engine died at 12:04:10Z; nothing is scanned. L starts it.",
@@ -239,6 +249,12 @@ TROUBLES: list[tuple[Callable[[], ConsoleSnapshot], str]] = [
 @pytest.mark.parametrize(("made", "wanted"), TROUBLES, ids=[wanted[:24] for _, wanted in TROUBLES])
 def test_trouble_leads_with_what_since_when_and_what_to_do(made, wanted):
     assert head(made()) == wanted
+
+
+def test_a_locked_database_is_told_with_its_file_and_what_to_do():
+    text = " ".join(text_of(MonitorScreen.view(None, locked(), Selection(), Extent(80, 24))).split())
+    assert "/home/x/tradingai.db is locked" in text
+    assert "Find who holds it (`fuser` on that file), let it finish or stop it: the loop goes on" in text
 
 
 def test_a_long_failure_leaves_room_for_when_it_is_tried_again():

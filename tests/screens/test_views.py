@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
+from tradingai.screens.data import DataScreen, finding
 from tradingai.screens.view import Extent, Selection
 from tradingai.widgets.plot import Picture
 
@@ -178,3 +180,20 @@ def test_no_head_and_no_number_of_a_table_is_cut_at_any_width(screen: str, colum
             titles = [column.title for column in table.columns if column.width and len(column.title) > 2]
             heads = [line for line in lines if sum(f" {title} " in f" {line} " for title in titles) > 2]
             assert not any("…" in line for line in heads), (state, table.id, heads)
+
+
+def test_a_failed_imports_remedy_is_labelled_once_however_long_it_is():
+    snapshot = STATES["failed"]()
+    jobs = tuple(
+        replace(job, remedy="Name the columns time, open, high, low, close and volume. " * 3)
+        for job in snapshot.jobs
+    )
+    text = text_of(DataScreen.view(None, replace(snapshot, jobs=jobs), Selection(), Extent(80, 24)))
+    assert text.count("next  ") == 1
+    assert text.count("Name the columns") == 3
+
+
+def test_one_finding_is_not_many():
+    assert finding("outliers", 1) == "1 outlier"
+    assert finding("stale runs", 2) == "2 stale runs"
+    assert finding("filled", 1) == "1 filled"

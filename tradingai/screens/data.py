@@ -288,8 +288,8 @@ class DataPage:
     def _remedy(self) -> None:
         last = next((job for job in self.snapshot.jobs if job.kind in JOB_KINDS), None)
         if last is not None and last.state in {"failed", "interrupted"} and last.remedy:
-            for text in wrap(last.remedy, self.extent.width - 8):
-                self.page.add(line(Span("  next  ", "muted"), text))
+            for index, text in enumerate(wrap(last.remedy, self.extent.width - 8)):
+                self.page.add(line(Span("        " if index else "  next  ", "muted"), text))
             self.page.gap(keep=14)
 
     def _below(self, data: DatasetView) -> list[Slot]:

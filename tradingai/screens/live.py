@@ -216,7 +216,7 @@ class LiveEngine:
         else:
             self._live = None
         aged = self._beat - self._taken_at >= SYSTEM_S
-        stamp = (version, owner, self._live)
+        stamp = (version, owner, self._live, self._refusal())
         moved = stamp != self._stamp or self._wanted != self._interest
         if not (force or moved or aged):
             return
@@ -225,7 +225,7 @@ class LiveEngine:
         if owner is not None:
             self._live = picture.live or self._live
         if self._stamp is stamp:  # nothing was said to have moved while the picture was taken
-            self._stamp = (version, owner, self._live)
+            self._stamp = (version, owner, self._live, self._refusal())
         loop = self._loop(picture.loop, owner)
         header = self._header(picture.header, owner, picture.live or self._live)
         checks = self._carrier.checks.values() if self._carrier else ()
@@ -244,6 +244,9 @@ class LiveEngine:
     def _loop(self, loop: LoopView, owner: int | None) -> LoopView:
         """Whether the scan loop runs, and where."""
         engine, _ = self._opened()
+        refusal = self._refusal()
+        if refusal is not None:
+            loop = replace(loop, refusal=refusal.message, remedy=refusal.remedy)
         if _elsewhere(owner):
             return replace(loop, state="elsewhere", pid=owner)
         scanner = engine.scanner
@@ -257,6 +260,11 @@ class LiveEngine:
             pid=owner,
             stopped_why=scanner.failure,
         )
+
+    def _refusal(self) -> TradingAIError | None:
+        """Why the store does not take what is written to it, where it was tried."""
+        engine, _ = self._opened()
+        return None if self._read_only else engine.store.refusal
 
     def _header(self, header: HeaderView, owner: int | None, live: LiveView | None) -> HeaderView:
         engine, _ = self._opened()

@@ -16,7 +16,7 @@ from tradingai.screens.monitor_parts import (
     signals_table,
     window_words,
 )
-from tradingai.screens.monitor_words import beside, failed_replay, result_r, sentence
+from tradingai.screens.monitor_words import beside, failed_replay, refused, result_r, sentence
 from tradingai.screens.price_chart import Candle, Entry, Mark, Shown, in_minutes, label, price_picture
 from tradingai.screens.view import Extent, Page, Selection, Slot, View, empty_state, paragraph
 from tradingai.widgets import numbers
@@ -133,6 +133,8 @@ class MonitorPage:
         if monitor.problem is not None:
             text = f"{monitor.problem.message}. {monitor.problem.remedy}"
             page.add(*paragraph(text, extent.width, indent=2, ink="orange")[:2])
+        elif self.snapshot.loop.refusal:
+            page.add(*paragraph(refused(self.snapshot.loop), extent.width, indent=2, ink="orange")[:3])
         coins = coins_table(self.snapshot, monitor, extent, self.selection.filter)
         page.table(coins, heads=not extent.narrow, rows=max(3, min(len(coins.rows), extent.height // 4)))
         page.gap(keep=FUNNEL_ROWS + LEAST_SIGNALS)

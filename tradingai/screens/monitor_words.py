@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from tradingai.engine.queries.run_snapshot import CoinNow, MonitorView, WatchedRun
+from tradingai.engine.queries.run_snapshot import CoinNow, LoopView, MonitorView, WatchedRun
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, EventView, JobView
 from tradingai.screens.overview_parts import context as origin
 from tradingai.screens.view import Extent, headline, opening
@@ -33,6 +33,7 @@ SURFACES: Final[Mapping[str, str]] = {
 FULL_DISK_BYTES: Final = 64_000_000
 """With less than this left nothing can be counted on to be stored."""
 OVERDUE_S: Final = 10.0
+_LOCKED: Final = " is locked"
 """A scan that is not stored so long after it was due is missing."""
 _BAR: Final = 10
 
@@ -189,9 +190,20 @@ def _overdue(snapshot: ConsoleSnapshot, view: MonitorView) -> str:
     since = numbers.time_z(view.last_scan_at)
     if free is not None and free < FULL_DISK_BYTES:
         return f"The disk is full: no scan is stored since {since}. Free some space."
-    if snapshot.problem is not None:
-        return f"No scan is stored since {since}: {snapshot.problem.message}"
+    if _LOCKED in snapshot.loop.refusal:
+        return f"The database is locked: no scan is stored since {since}."
+    why = snapshot.problem.message if snapshot.problem is not None else snapshot.loop.refusal
+    if why:
+        return f"No scan is stored since {since}: {why}"
     return f"No scan is stored since {since}; one was due at {numbers.time_z(view.next_due)}."
+
+
+def refused(loop: LoopView) -> str:
+    """Why nothing is stored, and what to do about it."""
+    remedy = loop.remedy
+    if _LOCKED in loop.refusal:
+        remedy = "Find who holds it (`fuser` on that file), let it finish or stop it: the loop goes on then."
+    return f"{opening(loop.refusal)}. {remedy}".strip()
 
 
 def _failed_scan(view: MonitorView, extent: Extent) -> str:

@@ -32,6 +32,10 @@ class LoopView:
     pid: int | None = None
     stopped_why: str = ""
     """Why it is off although it was chosen."""
+    refusal: str = ""
+    """Why the store did not take this process's newest write."""
+    remedy: str = ""
+    """What to do about that."""
 
 
 NO_LOOP: Final = LoopView()

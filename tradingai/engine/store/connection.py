@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +35,8 @@ class Database:
         self._writer = writer
         self._write_turn = asyncio.Lock()
         self._read_turn = asyncio.Lock()
+        self.refusal: StoreError | None = None
+        """Why the newest write was not taken; None once one was."""
         self._frozen = writer is None and "immutable" in read_only_uri(path)
 
     @property
@@ -80,7 +82,7 @@ class Database:
                 remedy="Run this without --read-only.",
             )
         async with self._write_turn:
-            with store_failures(self.path):
+            with self._noting_refusal(), store_failures(self.path):
                 try:
                     await writer.execute("BEGIN IMMEDIATE")
                     yield writer
@@ -88,6 +90,15 @@ class Database:
                 except BaseException:
                     await asyncio.shield(writer.rollback())
                     raise
+            self.refusal = None
+
+    @contextmanager
+    def _noting_refusal(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self.refusal = error
+            raise
 
     async def _thaw(self) -> None:
         """Reopen a reader that was opened while nobody had the database, now that somebody has.

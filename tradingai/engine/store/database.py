@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.errors import StoreError
 from tradingai.engine.core.locks import FileLock
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.store.alert_table import AlertTable
@@ -88,6 +89,11 @@ class Store:
     def path(self) -> Path:
         """The database file."""
         return self._database.path
+
+    @property
+    def refusal(self) -> StoreError | None:
+        """Why the newest write of this process was not taken; None once one was."""
+        return self._database.refusal
 
     async def version(self) -> StoreVersion:
         """The counters of the last committed state."""
