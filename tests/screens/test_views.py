@@ -190,7 +190,7 @@ def test_a_failed_imports_remedy_is_labelled_once_however_long_it_is():
     )
     text = text_of(DataScreen.view(None, replace(snapshot, jobs=jobs), Selection(), Extent(80, 24)))
     assert text.count("next  ") == 1
-    assert text.count("Name the columns") == 3
+    assert " ".join(text.split()).count("Name the columns") == 3
 
 
 def test_one_finding_is_not_many():
