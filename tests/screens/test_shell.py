@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
+from tradingai.engine.core.commands import Replay
 from tradingai.engine.queries.model_snapshot import Problem
 from tradingai.screens.memory import Memory, recall, remember
 from tradingai.widgets.header import MODES
+from tradingai.widgets.lineview import LineView
 from tradingai.widgets.palette import DARK_THEME, LIGHT_THEME
 
+from tests.fakes.console_runs import job
 from tests.fakes.console_story import STATES
 from tests.screens.conftest import SCREENS, MakeConsole
 
@@ -280,3 +283,81 @@ async def test_every_action_of_every_key_exists(console: MakeConsole):
                 keys = screen.view(state(), screen.selection, screen.extent).keys
                 for key in keys:
                     assert hasattr(screen, f"do_{key.action.partition(':')[0]}"), key
+
+
+async def test_help_scrolls_through_all_keys_at_24_rows(console: MakeConsole):
+    made = console("full")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause()
+        first = "\n".join(shown(made.app))
+        assert "Keys of Overview" in first
+        assert "j k scroll, 1–" in first.replace("  ", " ")
+        assert "Everywhere" not in first
+        before = made.app.screen.row()
+        await pilot.press("G")
+        await pilot.pause()
+        last = "\n".join(shown(made.app))
+        assert "Everywhere" in last
+        assert "Keys of Overview" not in last
+        assert made.app.screen.row() == before, "the page moved under the help"
+        await pilot.press("k", "g")
+        await pilot.pause()
+        assert "\n".join(shown(made.app)) == first
+
+
+async def test_the_filter_on_gates_keeps_what_matches_and_says_so(console: MakeConsole):
+    made = console("full", screen="gates")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.press("slash", *"calib", "enter")
+        await pilot.pause()
+        assert [row.key for row in made.app.screen.table().rows] == ["calibration"]
+        assert any("Gates" in row and "filter calib" in row for row in shown(made.app))
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(made.app.screen.table().rows) == 5
+
+
+async def test_a_training_in_the_queue_says_that_it_waits(console: MakeConsole):
+    waiting = job(90, "train", "lstm_BNB-USD", "queued", "12:04:00", started_at=None)
+    snapshot = STATES["full"]()
+    made = console(replace(snapshot, runs=(), jobs=(waiting, *snapshot.jobs)), screen="training")
+    async with made.app.run_test(size=SIZE) as pilot:
+        made.app.screen.choose("lstm_BNB-USD")
+        await pilot.pause()
+        assert "waits for a worker" in "\n".join(shown(made.app))
+
+
+async def test_r_on_overview_asks_for_a_replay(console: MakeConsole):
+    made = console("full")
+    phases = tuple(
+        replace(phase, state="next", key="r") if phase.id == "replay" else phase
+        for phase in made.engine.picture.phases
+    )
+    made.engine.become(replace(made.engine.picture, phases=phases))
+    async with made.app.run_test(size=SIZE) as pilot:
+        made.app._poll()
+        await pilot.press("r")
+        await pilot.pause()
+        assert any("Stored candles go through the scan loop" in row for row in shown(made.app))
+        await pilot.press("enter")
+        await pilot.pause()
+    (command,) = made.engine.sent
+    assert isinstance(command, Replay)
+    assert command.hours == 72
+
+
+async def test_a_resize_before_all_widgets_are_there_paints_nothing_and_ends_nothing(console: MakeConsole):
+    made = console("full")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        screen = made.app.screen
+        await screen.query_one("#toast").remove()
+        before = screen.current
+        made.engine.become(STATES["empty"]())
+        made.app._take()
+        screen.on_resize()
+        assert screen.current is before, "a page was made of which a part is missing"
+        await screen.mount(LineView(id="toast"))
+        screen.on_resize()
+        assert screen.current is not before

@@ -39,6 +39,7 @@ OVERLAYS = {
     "promote": ("gates", ["right_square_bracket", "right_square_bracket", "p", *"lstm_ETH"]),
     "quit": ("overview", ["q"]),
     "evidence": ("gates", ["enter"]),
+    "certificate": ("gates", ["right_square_bracket", "right_square_bracket", "c"]),
     "run": ("training", ["j", "enter"]),
     "fields": ("log", ["enter"]),
     "threshold": ("monitor", ["t"]),

@@ -246,6 +246,12 @@ def split_text(inputs: Mapping[str, Any]) -> str:
     return f"{shares}, purge {split['purged_size']}"
 
 
+def certificate_page(item: EvaluationView, report: EvaluationReport, width: int) -> list[Line]:
+    """The certificate in place of the charts."""
+    name = f"Certificate {numbers.hash8(item.certificate)}" if item.certificate else "Certificate, not issued"
+    return [rule(name, "esc closes", min(width, 60)), *certificate_lines(item, report, min(width, 60))[1:]]
+
+
 def certificate_lines(item: EvaluationView, report: EvaluationReport, width: int) -> list[Line]:
     """What was evaluated on what, and whether a certificate was issued."""
     inputs = report.inputs

@@ -122,7 +122,12 @@ class GatesPage:
             return []
         if self.selection.option("evidence") and gate is not None:
             self.page.gap()
-            self.page.add(*gate_parts.evidence_lines(self.report, gate, self.extent.width))
+            certificate = self.selection.option("evidence") == "certificate" and self.report.passed
+            self.page.add(
+                *gate_parts.certificate_page(item, self.report, self.extent.width)
+                if certificate
+                else gate_parts.evidence_lines(self.report, gate, self.extent.width)
+            )
             return []
         if gate is not None and self.job is None:
             self._why(gate)
@@ -294,13 +299,20 @@ class GatesPage:
         elif item.model != ENSEMBLE:
             again = "train again" if item.trained else "train"
             keys.append(Key("t", again, "train this model", "train"))
-        if self.report is not None:
-            keys.append(Key("enter", "evidence", "all that the gate looked at", "open"))
+        keys += self._evidence_keys()
         if item.rollback_to is not None:
             keys.append(Key("b", "roll back", "make the version before live again", "rollback"))
         if sum(len(subjects(item)) for item in self.snapshot.evaluations) > 1:
             keys.append(Key("brackets", "model", "previous, next model", "next_item"))
         return tuple(keys)
+
+    def _evidence_keys(self) -> list[Key]:
+        if self.report is None:
+            return []
+        keys = [Key("enter", "evidence", "all that the gate looked at", "open")]
+        if self.report.passed and self.job is None:
+            keys.append(Key("c", "certificate", "what this version was judged on", "certificate"))
+        return keys
 
 
 class GatesScreen(ConsoleScreen):
@@ -349,6 +361,10 @@ class GatesScreen(ConsoleScreen):
         """The gate's evidence."""
         if self.row() is not None:
             self.select(self.selection.with_option("evidence", "yes"))
+
+    def do_certificate(self) -> None:
+        """What the version was judged on."""
+        self.select(self.selection.with_option("evidence", "certificate"))
 
     def do_back(self) -> None:
         """Close the evidence, else as everywhere."""
