@@ -53,6 +53,7 @@ def test_killed_while_training_the_same_command_ends_in_the_same_weights(month_h
     assert value_hashes(home) == value_hashes(month_home)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_ends_in_the_same_weights(month_home, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(month_home, home)
@@ -65,6 +66,7 @@ def test_a_killed_worker_is_started_again_and_ends_in_the_same_weights(month_hom
     assert value_hashes(home) == value_hashes(month_home)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_training_says_what_was_kept_and_the_same_command_goes_on(month_home, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(month_home, home)

@@ -106,6 +106,7 @@ def test_a_second_run_finds_its_work_done(golden_copy):
         assert words in text.out
 
 
+@pytest.mark.slow
 def test_a_damaged_matrix_is_noticed_and_made_again(golden_copy, golden_home):
     (matrix,) = (golden_copy / "data" / "features" / "BNB-USD").glob("*.npy")
     content = bytearray(matrix.read_bytes())

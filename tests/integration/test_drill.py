@@ -222,6 +222,7 @@ async def test_it_stops_at_a_safe_point_and_the_next_one_closes_dead_ones(home):
         assert await bench.store.runs.open_runs("drill") == []
 
 
+@pytest.mark.slow
 def test_from_the_command_line_with_kill_9_in_the_middle(home):
     """The run of the killed one is marked, the next one works, text and JSON say the same."""
     running = start(home, "observe", "drill")

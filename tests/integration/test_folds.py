@@ -181,6 +181,7 @@ def test_the_command_shows_a_table_and_its_json(paths):
     assert "nothing to do: all 2 folds stand" in done.err
 
 
+@pytest.mark.slow
 def test_killed_in_the_second_fold_the_same_command_keeps_the_first(paths):
     """By sigkill to the command; its worker notices and is gone within seconds."""
     arguments = ("evaluate", MODEL, "--k-fold", "6", "--json")

@@ -62,6 +62,7 @@ def ended(process, by):
     return process.returncode, out
 
 
+@pytest.mark.slow
 def test_scans_are_counted_and_a_second_run_goes_on(home):
     first = tradingai(home, "run", "--interval", "1", "--scans", "3", "--json")
     assert first.status == 0, first.err

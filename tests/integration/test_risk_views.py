@@ -152,6 +152,7 @@ async def test_a_live_run_scan_by_scan_and_read_at_once_are_the_same(tmp_path: P
         assert len(view.curve) == len({scan.at for scan in await bench.store.scans.scans(bench.run_id)})
 
 
+@pytest.mark.slow
 async def test_midnights_of_a_live_run_are_what_its_events_say(tmp_path: Path):
     home = tmp_path / "home"
     async with open_bench(home, interval_s=600) as bench:

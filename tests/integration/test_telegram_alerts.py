@@ -178,6 +178,7 @@ def sure_home(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_an_engine_killed_between_sending_and_recording_repeats_no_more_than_that(sure_home, tmp_path, api):
     home = tmp_path / "home"
     shutil.copytree(sure_home, home, symlinks=True)

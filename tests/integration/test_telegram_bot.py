@@ -301,6 +301,7 @@ async def flood_end(chat, at):
     raise AssertionError("no answer")
 
 
+@pytest.mark.slow
 async def test_polling_survives_what_telegram_answers_and_says_so_once(tmp_path, api):
     api.polls.extend(["502", "401", "409"])
     async with open_chat(tmp_path / "home", api) as chat:
@@ -362,6 +363,7 @@ def sure_home(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_a_flood_delays_no_scan_and_the_bot_answers_beside_the_loop(sure_home, tmp_path, api):
     home = tmp_path / "home"
     shutil.copytree(sure_home, home, symlinks=True)
@@ -387,6 +389,7 @@ def test_a_flood_delays_no_scan_and_the_bot_answers_beside_the_loop(sure_home, t
     assert not any(secret.encode() in file.read_bytes() for file in home.rglob("*") if file.is_file())
 
 
+@pytest.mark.slow
 def test_a_proxy_nobody_can_use_or_a_dead_server_keeps_no_loop_from_scanning(sure_home, tmp_path):
     for name, more in (
         ("socks", {"PROXY_URL": "socks5://user:hunter2@127.0.0.1:9"}),

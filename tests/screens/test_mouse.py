@@ -72,6 +72,7 @@ def test_without_a_mouse_none_is_asked_for_and_reports_do_nothing(home: Path):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--no-mouse",)])
+@pytest.mark.slow
 def test_reports_that_make_no_sense_leave_the_console_alive(home: Path, arguments: tuple[str, ...]):
     with Reader(home, *arguments) as reader:
         reader.wait("Gates refuse")

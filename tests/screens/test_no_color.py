@@ -68,6 +68,7 @@ def test_ten_screens_in_a_terminal_send_no_colour(small_home, tmp_path):
 
 @pytest.mark.parametrize("theme", [DARK_THEME, LIGHT_THEME])
 @pytest.mark.parametrize("state", STATES)
+@pytest.mark.slow
 async def test_no_cell_of_any_state_has_a_colour(
     console: MakeConsole, monkeypatch: pytest.MonkeyPatch, state: str, theme: str
 ):

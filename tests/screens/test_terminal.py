@@ -76,6 +76,7 @@ def test_opens_an_empty_home_and_leaves(tmp_path):
     assert (home / "console.json").exists()
 
 
+@pytest.mark.slow
 def test_quitting_with_a_job_stops_it_at_its_checkpoint(tmp_path):
     home = tmp_path / "home"
     with Terminal(home) as terminal:
@@ -122,6 +123,7 @@ def test_a_killed_console_leaves_no_orphan_and_a_job_to_resume(tmp_path):
     assert "interrupted" in states
 
 
+@pytest.mark.slow
 def test_resizing_while_a_job_runs(tmp_path):
     home = tmp_path / "home"
     with Terminal(home) as terminal:
