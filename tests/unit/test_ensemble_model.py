@@ -1,10 +1,12 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tradingai.engine.core.errors import ArtifactError
 from tradingai.engine.core.report import Interval
 from tradingai.engine.decision.ensemble import EnsembleConfig
+from tradingai.engine.evaluation import compose
 from tradingai.engine.evaluation.agent import AgentComparison
 from tradingai.engine.evaluation.compose import component_entries
 from tradingai.engine.models.calibration import Calibrator, sigmoid
@@ -151,3 +153,22 @@ def test_while_no_two_kinds_are_live_it_is_made_of_the_newest():
     assert component_entries(FakeLedger(evaluated, {"lstm_BTC-USD": "v1.0.0"})) == (
         "lstm_BTC-USD v1.0.0", "transformer v1.1.0",
     )  # fmt: skip
+
+
+def spoken_by(kind, *symbols):
+    """A voice whose model speaks of these coins."""
+    probabilities = dict.fromkeys(symbols, P)
+    return SimpleNamespace(
+        artifact=SimpleNamespace(kind=kind, symbols=symbols), probabilities=lambda *_: probabilities
+    )
+
+
+def test_a_coin_of_which_only_the_agent_speaks_is_no_part_of_the_ensemble():
+    voices = (spoken_by("lstm", "BTC-USD"), spoken_by("ppo", "BTC-USD", "BNB-USD"))
+    features = SimpleNamespace(first_valid=0)
+    data = [SimpleNamespace(symbol=name, values=None, features=features) for name in ("BTC-USD", "BNB-USD")]
+    parts = compose._Parts((), voices, tuple(data))
+    assert parts.symbols == ("BTC-USD",)
+    said = parts.said(0, 3)
+    assert list(said) == ["BTC-USD"]
+    assert set(said["BTC-USD"]) == {"lstm", "ppo"}

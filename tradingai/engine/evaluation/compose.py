@@ -20,6 +20,7 @@ from tradingai.engine.core.ledger import Ledger, LedgerEntry
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.datasets.dataset import Dataset
+from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.datasets.together import load_together
 from tradingai.engine.decision.ensemble import AGENT, MODEL_KINDS
 from tradingai.engine.evaluation.agent import AgentComparison, Weighed, compare_agent
@@ -28,9 +29,8 @@ from tradingai.engine.models.artifact import (
     CoinPart,
     ModelArtifact,
     Warmup,
-    again,
     best_path,
-    check_features,
+    check_data,
     load_artifact,
     save_artifact,
 )
@@ -42,6 +42,7 @@ from tradingai.engine.models.ensemble import (
     EnsembleRule,
     ensemble_document,
     mean_logit,
+    said_by,
     subset_name,
     subsets,
 )
@@ -61,8 +62,13 @@ class _Parts:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The coins that somebody speaks of."""
-        spoken = {symbol for voice in self.voices for symbol in voice.artifact.symbols}
+        """The coins that somebody speaks of; the agent alone decides nothing."""
+        spoken = {
+            symbol
+            for voice in self.voices
+            for symbol in voice.artifact.symbols
+            if voice.artifact.kind != AGENT
+        }
         return tuple(one.symbol for one in self.data if one.symbol in spoken)
 
     def coin(self, symbol: str) -> Dataset:
@@ -77,12 +83,8 @@ class _Parts:
     def said(self, lo: int, hi: int) -> dict[str, dict[str, Floats]]:
         """Coin to kind to calibrated P(up) of rows [lo, hi)."""
         values = {one.symbol: one.values for one in self.data}
-        found: dict[str, dict[str, Floats]] = {symbol: {} for symbol in self.symbols}
-        for voice in self.voices:
-            first = self.data[0].features.first_valid
-            for symbol, probability in voice.probabilities(values, lo, hi, first).items():
-                found[symbol][voice.artifact.kind] = probability
-        return found
+        first = self.data[0].features.first_valid
+        return said_by(self.voices, self.symbols, values, Rows(lo, hi), first)
 
 
 def compose_ensemble(
@@ -106,8 +108,17 @@ def compose_ensemble(
         comparison = _compare(paths, parts, said, rule, plan, reporter)
     rule = replace(rule, agent_joins=comparison is not None and comparison.joins)
     artifact = _artifact(parts, rule, fits, comparison, clock)
-    save_artifact(best_path(paths, ENSEMBLE), artifact)
+    if _kept(paths) != artifact.sha256:
+        save_artifact(best_path(paths, ENSEMBLE), artifact)
     return artifact
+
+
+def _kept(paths: HomePaths) -> str:
+    """The hash of the ensemble that is there already; empty without one that can be read."""
+    try:
+        return load_artifact(best_path(paths, ENSEMBLE)).sha256
+    except (ArtifactError, MissingError):
+        return ""
 
 
 def component_entries(ledger: Ledger) -> tuple[LedgerEntry, ...]:
@@ -148,23 +159,12 @@ def _parts(paths: HomePaths, ledger: Ledger) -> _Parts:
     for voice in voices:
         for one in data:
             if one.symbol in voice.artifact.symbols:
-                _check_data(voice.artifact, one)
+                check_data(voice.artifact, one)
     components = (
         Component(entry.model, voice.artifact.kind, entry.version, entry.artifact_sha256)
         for entry, voice in zip(entries, voices, strict=True)
     )
     return _Parts(tuple(components), tuple(voices), data)
-
-
-def _check_data(artifact: ModelArtifact, data: Dataset) -> None:
-    check_features(artifact, data.features)
-    trained_on = artifact.record["coins"][data.symbol]["inputs"]["inputs_sha256"]
-    if trained_on != data.inputs_sha256:
-        raise ArtifactError(
-            f"{artifact.model} was trained on other data of {data.symbol} ({trained_on[:8]}) than is stored "
-            f"now ({data.inputs_sha256[:8]})",
-            remedy=again(artifact.model),
-        )
 
 
 def _calibrations(data: Dataset, said: Mapping[str, Floats], plan: BacktestPlan) -> dict[str, CalibrationFit]:

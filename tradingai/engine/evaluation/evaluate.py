@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.errors import ArtifactError, MissingError
+from tradingai.engine.core.errors import MissingError
 from tradingai.engine.core.events import EvaluationFinished, Event, GateDecided, JobSkipped
 from tradingai.engine.core.files import write_json
 from tradingai.engine.core.jsonio import digest
@@ -37,7 +37,7 @@ from tradingai.engine.evaluation.leakage.pipeline import Pipeline
 from tradingai.engine.evaluation.stored import StoredCoin
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.gates import LEAKAGE_CHECKS, Thresholds
-from tradingai.engine.models.artifact import ModelArtifact, again, best_path, check_features, load_artifact
+from tradingai.engine.models.artifact import ModelArtifact, best_path, check_data, load_artifact
 from tradingai.engine.models.device import choose_compute, reproducible
 from tradingai.engine.models.ensemble import ENSEMBLE, EnsembleVoice, components_of
 from tradingai.engine.models.voice import NetworkVoice, Voice
@@ -196,7 +196,10 @@ class _Loaded:
 def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Loaded:
     artifact = load_artifact(path, expect_sha256)
     voice = load_voice(paths, artifact)
-    data = [_checked(artifact, load_dataset(paths, symbol)) for symbol in voice.inputs]
+    data = [load_dataset(paths, symbol) for symbol in voice.inputs]
+    for one in data:
+        if one.symbol in artifact.symbols:
+            check_data(artifact, one)
     check_together(data)
     return _Loaded(path, voice, tuple(StoredCoin.read(paths, one) for one in data))
 
@@ -211,21 +214,6 @@ def load_voice(paths: HomePaths, artifact: ModelArtifact) -> Voice:
         for part in parts
     ]
     return EnsembleVoice(artifact, voices)
-
-
-def _checked(artifact: ModelArtifact, data: Dataset) -> Dataset:
-    """A coin's stored data, which must be what the model was trained beside."""
-    if data.symbol not in artifact.symbols:
-        return data
-    check_features(artifact, data.features)
-    trained_on = artifact.record["coins"][data.symbol]["inputs"]["inputs_sha256"]
-    if trained_on != data.inputs_sha256:
-        raise ArtifactError(
-            f"{artifact.model} was trained on other data of {data.symbol} ({trained_on[:8]}) than is "
-            f"stored now ({data.inputs_sha256[:8]}): its test range would not be the one it was kept from",
-            remedy=again(artifact.model),
-        )
-    return data
 
 
 def _assess(

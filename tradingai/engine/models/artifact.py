@@ -28,6 +28,7 @@ from tradingai.engine.core.files import write_atomic, write_json
 from tradingai.engine.core.jsonio import canonical, dumps
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.symbols import HORIZON_MINUTES, MULTI_COIN_MODELS, model_kind, train_command
+from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.features.registry import peers_of
 from tradingai.engine.features.scaler import Scaler
 from tradingai.engine.models.calibration import Calibrator
@@ -248,6 +249,18 @@ def check_features(artifact: ModelArtifact, features: FeatureManifest) -> None:
         f"{artifact.model} was trained on another feature set than {features.symbol} has now: {difference}",
         remedy=again(artifact.model),
     )
+
+
+def check_data(artifact: ModelArtifact, data: Dataset) -> None:
+    """Raise ArtifactError when the model was trained beside another feature set or data than are stored."""
+    check_features(artifact, data.features)
+    trained_on = artifact.record["coins"][data.symbol]["inputs"]["inputs_sha256"]
+    if trained_on != data.inputs_sha256:
+        raise ArtifactError(
+            f"{artifact.model} was trained on other data of {data.symbol} ({trained_on[:8]}) than is "
+            f"stored now ({data.inputs_sha256[:8]}): its test range would not be the one it was kept from",
+            remedy=again(artifact.model),
+        )
 
 
 def feature_difference(trained: Mapping[str, str], now: Mapping[str, str]) -> str:

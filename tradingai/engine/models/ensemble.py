@@ -16,6 +16,7 @@ import numpy as np
 
 from tradingai.engine.core.candles import Floats
 from tradingai.engine.core.errors import ArtifactError
+from tradingai.engine.datasets.splits import Rows
 from tradingai.engine.decision.ensemble import (
     MODEL_KINDS,
     EnsembleConfig,
@@ -138,11 +139,7 @@ class EnsembleVoice:
 
     def outputs(self, values: Matrices, lo: int, hi: int, first: int) -> dict[str, dict[str, Floats]]:
         """Coin to kind to calibrated P(up) of rows [lo, hi), float64 [hi - lo]."""
-        found: dict[str, dict[str, Floats]] = {symbol: {} for symbol in self.artifact.symbols}
-        for voice in self.voices:
-            for symbol, probability in voice.probabilities(values, lo, hi, first).items():
-                found[symbol][voice.artifact.kind] = probability
-        return found
+        return said_by(self.voices, self.artifact.symbols, values, Rows(lo, hi), first)
 
     def probabilities(self, values: Matrices, lo: int, hi: int, first: int) -> dict[str, Floats]:
         """See :class:`tradingai.engine.models.voice.Voice`."""
@@ -153,11 +150,9 @@ class EnsembleVoice:
         """See :class:`tradingai.engine.models.voice.Voice`: one for each subset."""
         outputs = self.outputs(values, lo, hi, first)[symbol]
         stored = self.rule.calibrators[symbol]
-        return [
-            Calibrated(subset_name(kinds), mean_logit(outputs, kinds, self.rule.config), stored[name])
-            for kinds in subsets(outputs)
-            for name in (subset_name(kinds),)
-        ]
+        config = self.rule.config
+        by_name = {subset_name(kinds): mean_logit(outputs, kinds, config) for kinds in subsets(outputs)}
+        return [Calibrated(name, logits, stored[name]) for name, logits in by_name.items()]
 
     def cold_start(self, windows: Matrices, symbol: str) -> float:
         """See :class:`tradingai.engine.models.voice.Voice`."""
@@ -167,6 +162,18 @@ class EnsembleVoice:
             if symbol in voice.artifact.symbols
         }
         return float(self.rule.probability(symbol, outputs)[0])
+
+
+def said_by(
+    voices: Sequence[NetworkVoice], symbols: Sequence[str], values: Matrices, rows: Rows, first: int
+) -> dict[str, dict[str, Floats]]:
+    """Of these coins: coin to kind to calibrated P(up) of ``rows``, float64 [rows]."""
+    found: dict[str, dict[str, Floats]] = {symbol: {} for symbol in symbols}
+    for voice in voices:
+        for symbol, probability in voice.probabilities(values, rows.lo, rows.hi, first).items():
+            if symbol in found:
+                found[symbol][voice.artifact.kind] = probability
+    return found
 
 
 def mean_logit(outputs: Mapping[str, Floats], kinds: Sequence[str], config: EnsembleConfig) -> Floats:
