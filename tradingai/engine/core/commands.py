@@ -144,6 +144,16 @@ class Drill(JobCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartObservation(JobCommand):
+    """Replay the live models' test range as the baseline, then let the continuous clock begin."""
+
+    anew: bool = False
+    """Give up the observation that runs, with all it has counted, instead of refusing."""
+    threads: int = 1
+    """As a replay."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreFolds(JobCommand):
     """Repeat a model's training on folds of the past and score each; promotes nothing, is no attempt."""
 
@@ -183,6 +193,30 @@ class StartScanLoop(Command):
 @dataclass(frozen=True, kw_only=True)
 class StopScanLoop(Command):
     """Stop scanning in this process; consoles that open this home later do not begin either."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteSnapshot(Command):
+    """Write a daily snapshot of the observation that runs, as JSON and Markdown."""
+
+    day: str | None = None
+    """``day0``, ``day1``, …; None: the day in progress, marked as partial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApproveObservation(Command):
+    """Record the operator's approval; refused unless every other criterion holds."""
+
+    typed: str
+    """What the operator typed: GO."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportObservation(Command):
+    """Write ``summary.md`` with the verdict and every criterion's evidence."""
+
+    run: str | None = None
+    """A replayed run to assess with the same report, which never counts; None: the observation."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from tradingai.engine.queries.model_snapshot import (
     Problem,
     RunView,
 )
+from tradingai.engine.queries.observation_views import ObservationView
 from tradingai.engine.queries.run_snapshot import NO_LOOP, Bar, LoopView, MonitorView, RiskView
 
 PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
@@ -39,6 +40,7 @@ class Interest:
     feature_values: bool = False
     monitor: bool = False
     risk: bool = False
+    observation: bool = False
     coin: str | None = None
     run: str = ""
     """The run Monitor and Risk are about: an id, or NEWEST_REPLAY.
@@ -345,6 +347,8 @@ class ConsoleSnapshot:
     """Only while a screen asks for it, and None where no run was ever begun."""
     risk: RiskView | None = None
     """As ``monitor``."""
+    observation: ObservationView | None = None
+    """The newest observation; only while a screen asks for it."""
     paper_balance: float | None = None
     """What a fresh paper account begins with."""
     system: SystemView = SystemView()
