@@ -28,7 +28,7 @@ from tradingai.engine.store.database import Store
 
 if TYPE_CHECKING:
     from tradingai.engine.providers.live import LiveFeed
-    from tradingai.engine.runtime.loop import Scanned
+    from tradingai.engine.runtime.scanned import Scanned
     from tradingai.engine.runtime.session import Beside, LiveSession
     from tradingai.telegram.service import Telegram
 

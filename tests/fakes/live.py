@@ -31,8 +31,9 @@ from tradingai.engine.providers.live import SyntheticFeed
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.runtime.live_run import Begun, begin_live
-from tradingai.engine.runtime.loop import LoopParts, ScanLoop, Scanned
+from tradingai.engine.runtime.loop import LoopParts, ScanLoop
 from tradingai.engine.runtime.reader import FeedReader
+from tradingai.engine.runtime.scanned import Scanned
 from tradingai.engine.store.candle_files import DatasetIdentity
 from tradingai.engine.store.database import Store
 

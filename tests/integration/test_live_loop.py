@@ -279,3 +279,35 @@ async def test_received_candles_are_kept_with_their_scan(tmp_path):
         assert all(received == scans[seq] for seq, received, _ in times)
         inputs = {row.scan_seq: row.candles for row in await bench.store.scans.inputs(bench.run_id)}
         assert inputs[2] == inputs[3] == 2
+
+
+async def test_whoever_watches_hears_what_a_scan_decided_and_left(tmp_path):
+    async with open_bench(tmp_path / "home") as bench:
+        first, second = await bench.scan(2)
+        row = (await bench.store.scans.scans(bench.run_id))[1]
+        assert (second.run_id, second.mode, second.seq) == (bench.run_id, "dry-run", 2)
+        assert second.latency_ms == pytest.approx(row.latency_ms)
+        assert second.took_ms == pytest.approx(row.took_ms)
+        assert [one.reason.value for one in first.decisions] == ["emitted"]
+        assert first.decisions[0].signal is first.signals[0]
+        account = second.account
+        assert (account.balance, account.equity, account.drawdown, account.guard) == (
+            row.balance, row.equity, row.drawdown, row.guard
+        )  # fmt: skip
+        lefts = {floor.name: floor.left for floor in account.floors}
+        assert lefts["daily stop"] == pytest.approx(account.equity - 191_000)
+        assert lefts["total limit"] == pytest.approx(account.equity - 180_000)
+
+
+async def test_a_watcher_that_raises_ends_no_scan_and_is_told_once(tmp_path):
+    async with open_bench(tmp_path / "home") as bench:
+
+        def broken(_scanned):
+            raise OSError("stderr is gone")
+
+        bench.loop._on_scan = broken
+        await bench.loop.run(asyncio.Event(), 3)
+        rows = await bench.store.scans.scans(bench.run_id)
+        assert [row.state for row in rows] == ["done"] * 3
+        (told,) = await bench.events("UpkeepFailed")
+        assert (told["what"], told["reason"]) == ("telling of scans", "OSError: stderr is gone")

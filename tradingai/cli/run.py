@@ -15,7 +15,7 @@ from tradingai.cli.output import write_json, write_line, write_note
 from tradingai.engine.core.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
-    from tradingai.engine.runtime.loop import Scanned
+    from tradingai.engine.runtime.scanned import Scanned
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -8,11 +8,10 @@ as the store takes it, and the next one lives through its candles.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
 from tradingai.engine.core.clock import Clock
@@ -24,19 +23,18 @@ from tradingai.engine.core.events import (
     ScanFailed,
     ScanLate,
     ScanOverrun,
-    SignalEmitted,
     UpkeepFailed,
 )
 from tradingai.engine.core.jsonio import iso_z
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
-from tradingai.engine.decision.records import Decision, Signal
 from tradingai.engine.inference.promoted import PromotionWatch
 from tradingai.engine.inference.stream import SeenCoin
 from tradingai.engine.runtime.controls import ControlState, read_controls
 from tradingai.engine.runtime.live_run import KEPT_US, refill
 from tradingai.engine.runtime.reader import FeedReader, News
 from tradingai.engine.runtime.runs import Finished, Run
+from tradingai.engine.runtime.scanned import Scanned, decided_scan, emitted_events, failed_scan, reasons_of
 from tradingai.engine.runtime.schedule import Due, Schedule
 from tradingai.engine.runtime.step import Controls, Outcome, Prepared, ScanStep
 from tradingai.engine.store.database import Store
@@ -53,17 +51,6 @@ _ATTEMPTS: Final = 50
 _PATIENCE_S: Final = BUSY_TIMEOUT_S + NAP_S
 """A failed scan is not stored shortly before the next one is due: a locked database would make that late."""
 _SECOND_US: Final = 1_000_000
-
-
-class Scanned(NamedTuple):
-    """A scan that ended, for whoever watches."""
-
-    due_us: int
-    seq: int
-    state: Literal["done", "late", "failed"]
-    reasons: dict[str, int]
-    signals: tuple[Signal, ...]
-    detail: str
 
 
 Upkeep = Callable[[], Awaitable[Sequence[Event]]]
@@ -187,17 +174,7 @@ class ScanLoop:
             await self._failed(due, attempt, error)
             return
         self.scanned += 1
-        outcome = finished.outcome
-        self._on_scan(
-            Scanned(
-                due.due_us,
-                self._parts.run.scans,
-                finished.state,
-                _reasons(outcome.decisions),
-                tuple(one.signal for one in outcome.decisions if one.signal is not None),
-                finished.detail,
-            )
-        )
+        self._tell(lambda: decided_scan(self._parts.run, self._parts.step, finished))
 
     def _timing_events(self, due: Due) -> list[Event]:
         """What happened since the last scan, and what is to say of this one's time."""
@@ -286,11 +263,11 @@ class ScanLoop:
             seq=self._parts.run.scans + 1,
             due=_iso(outcome.due_us),
             new_candles=fresh,
-            reasons=_reasons(outcome.decisions),
+            reasons=reasons_of(outcome.decisions),
             latency_ms=outcome.latency_ms,
             detail="; ".join(words),
         )
-        events = (*attempt.events, *outcome.events, *_emitted(outcome.decisions), completed)
+        events = (*attempt.events, *outcome.events, *emitted_events(outcome.decisions), completed)
         return outcome._replace(events=events)
 
     # -- what goes wrong
@@ -305,7 +282,11 @@ class ScanLoop:
         self._failures.append(_Failure(due.due_us, attempt.at_us, reason, tuple(events), seen))
         self.scanned += 1
         await self._flush()
-        self._on_scan(Scanned(due.due_us, self._parts.run.scans, "failed", {}, (), reason))
+        self._tell(lambda: failed_scan(self._parts.run, self._parts.step, due.due_us, attempt.at_us, reason))
+
+    def _tell(self, scanned: Callable[[], Scanned]) -> None:
+        """Whoever watches hears of it; what goes wrong with that is told once and ends nothing."""
+        self._attempt("telling of scans", lambda: self._on_scan(scanned()))
 
     async def _store_failures(self) -> None:
         """Store failed scans, oldest first. Raises StoreError and keeps those that are left."""
@@ -321,7 +302,7 @@ class ScanLoop:
 
     async def _between_scans(self) -> None:
         """Pick up promotions and do the rest of the upkeep; what fails is told once and tried again."""
-        self._attempt_upkeep("promoted models", self._pick_up)
+        self._attempt("promoted models", self._pick_up)
         if self._parts.upkeep is not None:
             try:
                 self._told += await self._parts.upkeep()
@@ -335,7 +316,7 @@ class ScanLoop:
         if watch.look():
             self._parts.step.stream.install(watch.current)
 
-    def _attempt_upkeep(self, what: str, work: Callable[[], None]) -> None:
+    def _attempt(self, what: str, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception as error:  # noqa: BLE001 - what can wait must not end the loop
@@ -373,28 +354,6 @@ class ScanLoop:
 
 def _controls(state: ControlState) -> Controls:
     return Controls(state.threshold, state.killed, state.kill_source)
-
-
-def _reasons(decisions: Iterable[Decision]) -> dict[str, int]:
-    return dict(Counter(decision.reason.value for decision in decisions))
-
-
-def _emitted(decisions: Iterable[Decision]) -> list[Event]:
-    return [
-        SignalEmitted(
-            key=signal.key,
-            symbol=signal.symbol,
-            side=signal.side.value,
-            tier="" if signal.tier is None else signal.tier.value,
-            confidence=signal.confidence,
-            entry=signal.entry,
-            take_profit=signal.take_profit,
-            stop_loss=signal.stop_loss,
-            mode=signal.mode,
-        )
-        for signal in (decision.signal for decision in decisions)
-        if signal is not None
-    ]
 
 
 def _iso(us: int) -> str:

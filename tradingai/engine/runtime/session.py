@@ -24,8 +24,9 @@ from tradingai.engine.providers.live import LiveFeed
 from tradingai.engine.runtime.compaction import Upkeep
 from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.runtime.live_run import MODE, Begun, begin_live
-from tradingai.engine.runtime.loop import LoopParts, ScanLoop, Scanned
+from tradingai.engine.runtime.loop import LoopParts, ScanLoop
 from tradingai.engine.runtime.reader import FeedReader
+from tradingai.engine.runtime.scanned import Scanned
 from tradingai.engine.runtime.scanner import scan_loop_failed
 from tradingai.engine.store.database import Store
 

@@ -69,7 +69,7 @@ class ScanStep:
         self.stream = stream
         self.config = config
         self.desk = desk
-        self._mode = mode
+        self.mode = mode
         self._waiting: dict[int, dict[str, Bar]] = {}
 
     def prepare(self, due_us: int, at_us: int, candles: Mapping[str, Candles]) -> Prepared:
@@ -96,7 +96,7 @@ class ScanStep:
             threshold=controls.threshold,
             killed=controls.killed,
             kill_source=controls.kill_source,
-            mode=self._mode,
+            mode=self.mode,
             latency_ms=measured,
         )
         scanned = scan_desk(self.desk, self.config, prepared.minutes, scan)
