@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 COIN ?= BTC
 EPOCHS ?= 10
 TAG ?=
+WINDOW ?= 24
+OUT ?=
 TORCH_INDEX ?=
 
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX),)
@@ -13,7 +15,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry test test-all lint format train rollback-model bench evidence-markets evidence-models pictures tour clean
+.PHONY: help install run run-dry export-metrics test test-all lint format train rollback-model bench evidence-markets evidence-models pictures tour clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -65,6 +67,10 @@ format: $(VENV)/.installed-dev ## let ruff fix what it can
 
 run-dry: $(VENV)/.installed ## the scan loop without a console; dry-run is the only mode there is
 	$(BIN)/tradingai run
+
+export-metrics: $(VENV)/.installed ## make export-metrics WINDOW=24 OUT=metrics.json (or .csv): the last hours' numbers
+	@test -n "$(OUT)" || { echo "name the file: make export-metrics WINDOW=24 OUT=metrics.json" >&2; exit 2; }
+	$(BIN)/tradingai metrics export --window $(WINDOW) --out $(OUT)
 
 train: $(VENV)/.installed ## make train COIN=BTC EPOCHS=10
 	$(BIN)/tradingai train lstm --coin $(COIN) --epochs $(EPOCHS)

@@ -30,6 +30,7 @@ COMMANDS = (
         "kill",
         "The kill switch: while it is on nothing is emitted, and open paper positions close by their rules.",
     ),
+    LazyCommand("metrics", "Metrics of a run: export those of the last hours to a file."),
     LazyCommand("ftmo", "The account and its rules: status, reset."),
     LazyCommand("execution", "Execution costs: show."),
     LazyCommand("telegram", "Telegram: check."),

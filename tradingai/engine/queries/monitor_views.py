@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -20,7 +19,7 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.symbols import ENSEMBLE, model_kind
 from tradingai.engine.queries.ensemble_views import EnsembleRules, in_order
 from tradingai.engine.queries.model_snapshot import Problem
-from tradingai.engine.queries.rolling import WINDOW_HOURS, HeldByKill, RollingScans
+from tradingai.engine.queries.rolling import WINDOW_HOURS, HeldByKill, RollingScans, closed_trades
 from tradingai.engine.queries.run_prices import Price, prices_of
 from tradingai.engine.queries.run_signals import RunSignals
 from tradingai.engine.queries.run_snapshot import (
@@ -33,7 +32,8 @@ from tradingai.engine.queries.run_snapshot import (
     MonitorView,
     WatchedRun,
 )
-from tradingai.engine.store.stamps import stamp, unstamp
+from tradingai.engine.store.read_only import one_moment
+from tradingai.engine.store.stamps import unstamp
 
 _NEWEST: Final = (
     "SELECT * FROM decisions WHERE run_id = ?"
@@ -60,7 +60,6 @@ _BEAT: Final = (
 _CONFIG: Final = (
     "SELECT number, config FROM desk_changes WHERE run_id = ? AND config != '{}' ORDER BY number DESC LIMIT 1"
 )
-_CLOSED: Final = "SELECT count(*), sum(r > 0), sum(r) FROM trades WHERE run_id = ? AND exit_at > ?"
 
 
 class DeskCode(Protocol):
@@ -111,7 +110,7 @@ class MonitorReader:
         """
         if self._watch is None or self._watch.key != (run.run, run.first_at, run.last_at):
             self._watch = _RunReader(self._paths, self._code, run)
-        with _one_moment(connection):
+        with one_moment(connection):
             view = self._watch.read(connection, run, now, coin, kill_since)
             decision = self._watch.decision_of(connection, signal) if signal else None
             replays = connection.execute("SELECT 1 FROM runs WHERE kind = 'replay' LIMIT 1").fetchone()
@@ -211,8 +210,9 @@ class _RunReader:
         """A replay's results are its account's; the live run's are those of the window."""
         if start is None:
             return replace(view, closed=desk.closed, win_rate=desk.win_rate, net_r=desk.net_r)
-        closed, wins, net_r = connection.execute(_CLOSED, (view.run.run, stamp(start))).fetchone()
-        return replace(view, closed=closed, win_rate=wins / closed if closed else None, net_r=net_r)
+        found = closed_trades(connection, view.run.run, start)
+        net_r = found.net_r if found.closed else None
+        return replace(view, closed=found.closed, win_rate=found.win_rate, net_r=net_r)
 
     def _with_schedule(
         self, connection: sqlite3.Connection, view: MonitorView, scan: sqlite3.Row | None
@@ -338,13 +338,3 @@ class _RunReader:
             signal_key=row["signal_key"] or "",
             scan=row["scan_seq"],
         )
-
-
-@contextmanager
-def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is read within is of one moment, whatever is written meanwhile."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")

@@ -9,7 +9,7 @@ import sqlite3
 from bisect import bisect_left, insort
 from collections import Counter, deque
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from tradingai.engine.store.stamps import stamp
 
@@ -22,6 +22,8 @@ REASONS: Final = (
 """Why a decision ended as it did, in the order in which the rules are asked."""
 RECENT: Final = 64
 """Durations kept in their order, for a sparkline."""
+_EVER: Final = "9999"
+"""Later than any time as the store writes it."""
 _BULK: Final = 64
 """From so many durations on, sorting all is faster than inserting each."""
 _DECISIONS: Final = (
@@ -29,6 +31,10 @@ _DECISIONS: Final = (
     " FROM decisions WHERE run_id = ? AND scan_seq BETWEEN ? AND ? GROUP BY 1, 2"
 )
 _SCANS: Final = "SELECT state, {measure} FROM scans WHERE run_id = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+_CLOSED: Final = (
+    "SELECT count(*), coalesce(sum(r > 0), 0), coalesce(sum(r), 0.0), coalesce(sum(net), 0.0) FROM trades"
+    " WHERE run_id = ? AND exit_at > ? AND exit_at <= ?"
+)
 _FIRST_AFTER: Final = "SELECT seq FROM scans WHERE run_id = ? AND at > ? ORDER BY at, seq LIMIT 1"
 
 
@@ -38,7 +44,8 @@ class RollingScans:
     def __init__(self, run: str, *, live: bool) -> None:
         """A live scan's duration counts from when it was due, a replayed one's is the time it took."""
         self.run = run
-        self._measure = "latency_ms" if live else "took_ms"
+        self.measure = "latency_ms" if live else "took_ms"
+        """The column of ``scans`` that durations are read from."""
         self.first, self.last = 1, 0
         self.by_reason: Counter[str] = Counter()
         self.by_tier: Counter[str] = Counter()
@@ -99,7 +106,7 @@ class RollingScans:
             if tier:
                 _add(self.by_tier, tier, sign * number)
         durations: list[float] = []
-        scans = connection.execute(_SCANS.format(measure=self._measure), (self.run, first, last))
+        scans = connection.execute(_SCANS.format(measure=self.measure), (self.run, first, last))
         for state, duration in scans:
             _add(self.by_state, state, sign)
             if duration is not None:
@@ -122,6 +129,28 @@ class RollingScans:
     def _exclude(self, durations: list[float]) -> None:
         for duration in durations:
             del self._durations[bisect_left(self._durations, duration)]
+
+
+class ClosedTrades(NamedTuple):
+    """Positions that ended within a window; a win has net R > 0. ``net`` is money."""
+
+    closed: int
+    wins: int
+    net_r: float
+    net: float
+
+    @property
+    def win_rate(self) -> float | None:
+        """The share of wins; None without a trade."""
+        return self.wins / self.closed if self.closed else None
+
+
+def closed_trades(
+    connection: sqlite3.Connection, run: str, after: datetime | None, until: datetime | None = None
+) -> ClosedTrades:
+    """A run's positions that ended later than ``after`` (None: all) and not later than ``until``."""
+    bounds = ("" if after is None else stamp(after), _EVER if until is None else stamp(until))
+    return ClosedTrades(*connection.execute(_CLOSED, (run, *bounds)).fetchone())
 
 
 class HeldByKill:

@@ -37,6 +37,16 @@ def reading(path: Path, *, timeout_s: float = BUSY_TIMEOUT_S) -> Iterator[sqlite
             yield connection
 
 
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read within is of one moment, whatever is written meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def refuse_old_schema(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StoreError for a schema this version would have to migrate before it can read it."""
     version, newest = schema_version(connection, path), len(migrations())
