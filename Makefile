@@ -9,6 +9,8 @@ TAG ?=
 WINDOW ?= 24
 OUT ?=
 TORCH_INDEX ?=
+WORKERS ?= auto
+PYTEST_WORKERS := -n $(WORKERS) --dist loadgroup
 
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX),)
 PIP_QUIET := $(if $(CI),--quiet,)
@@ -50,7 +52,7 @@ run: $(VENV)/.installed ## set up, then the console; without a terminal the quic
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/tradingai; else exec $(BIN)/tradingai pipeline --workload quick; fi
 
 test: lint ## linters, types, layer contracts and all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_WORKERS)
 
 test-all: lint ## the slow tests as well: full markets, three seeds, kill -9 in every stage
 	$(BIN)/python -m pytest

@@ -11,6 +11,18 @@ import pytest
 from tests.fakes.command_line import tradingai
 from tests.fakes.full_disk import small_file_system
 
+_SHARED_HOMES = ("golden_home", "small_home")
+"""Fixtures that take long to make: with several workers, the tests of each stay together on one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests that share a home, for ``pytest -n N --dist loadgroup``; alone nothing changes."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        home = next((name for name in _SHARED_HOMES if name in names), None)
+        if home is not None:
+            item.add_marker(pytest.mark.xdist_group(home))
+
 
 @dataclass(frozen=True)
 class GoldenHome:

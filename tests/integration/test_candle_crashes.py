@@ -150,8 +150,9 @@ def test_a_file_of_another_user_is_a_clear_error(tmp_path):
     file = tmp_path / "prices.csv"
     file.write_text("ts,open,high,low,close,volume\n")
     file.chmod(0o600)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder.stat().st_mode & 0o777 == 0o700:
+            folder.chmod(0o755)
     code = (
         "import os, sys; from pathlib import Path\n"
         "from tradingai.engine.core.errors import DataError\n"
