@@ -8,7 +8,9 @@ import pytest
 
 from tests.fakes.command_line import ROOT, environment
 
-HEAVY = ("torch", "polars", "textual", "pydantic", "aiosqlite", "numpy", "scipy", "rich", "telegram", "httpx")
+HEAVY = (
+    "torch", "polars", "textual", "pydantic", "aiosqlite", "numpy", "scipy", "rich", "telegram", "httpx", "ccxt", "aiohttp",
+)  # fmt: skip
 PROGRAM = """
 import json, sys
 from tradingai.cli.main import main

@@ -9,6 +9,7 @@ A message says what is wrong, with which value; ``remedy`` says what to do about
     ├── GateRefusedError      exit 3  a promotion gate refused
     ├── MissingError          exit 4  something needed is missing; the remedy names the command that makes it
     ├── DataError             exit 1  candles that cannot be trusted
+    ├── ProviderError         exit 1  an exchange does not answer, or not in a form that can be used
     ├── ArtifactError         exit 1  a file does not match what its manifest or the ledger says
     │   └── OutdatedArtifactError     written by another version, with another schema
     ├── RegistryError         exit 1  the ledger refuses (broken chain, not promotable)
@@ -76,6 +77,12 @@ class DataError(TradingAIError):
     """Candles or features that cannot be trusted."""
 
     code = "data"
+
+
+class ProviderError(TradingAIError):
+    """An exchange or data vendor cannot be reached, refuses, or answers what nobody can use."""
+
+    code = "provider"
 
 
 class ArtifactError(TradingAIError):

@@ -72,6 +72,13 @@ class ProviderSettings(SettingGroup):
         description="The ccxt exchange, for example binance, kraken, coinbase.",
         json_schema_extra={"allowed": "a ccxt exchange id in lower case, for example binance"},
     )
+    exchange_api_url: HttpUrl | None = Field(
+        None,
+        description="Another server that speaks the exchange's API, for example a mirror of its market data.",
+        json_schema_extra={
+            "allowed": "http:// or https:// with a host, for example https://data-api.binance.vision"
+        },
+    )
     proxy_url: ProxyUrl | None = Field(
         None,
         description="Proxy for providers and Telegram, for example socks5://127.0.0.1:1080. A secret.",

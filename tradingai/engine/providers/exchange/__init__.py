@@ -1,0 +1,1 @@
+"""Candles, quotes and time of real exchanges, through ccxt's public endpoints."""
