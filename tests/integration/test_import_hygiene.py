@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.command_line import ROOT, environment
 
 HEAVY = (
-    "torch", "polars", "textual", "pydantic", "aiosqlite", "numpy", "scipy", "rich", "telegram", "httpx", "ccxt", "aiohttp",
+    "torch", "polars", "textual", "pydantic", "aiosqlite", "numpy", "scipy", "rich", "telegram", "httpx",
+    "ccxt", "aiohttp",
 )  # fmt: skip
 PROGRAM = """
 import json, sys
