@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tradingai.engine.providers.live import LiveFeed
     from tradingai.engine.runtime.scanned import Scanned
     from tradingai.engine.runtime.session import Beside, LiveSession
+    from tradingai.engine.telemetry.server import MetricsServer
     from tradingai.telegram.service import Telegram
 
 
@@ -109,11 +110,13 @@ async def open_live(
 
 
 def alerting_beside(store: Store, paths: HomePaths, settings: Settings, clock: Clock) -> Beside:
-    """Alerts beside a scan loop: into the log file, and with TELEGRAM_TOKEN to the chat, with the bot."""
+    """What runs beside a scan loop: alerts into the log file, and with TELEGRAM_TOKEN to the chat, with the
+    bot; ``/metrics`` and ``/healthz`` with METRICS_PORT.
+    """
 
     @asynccontextmanager
     async def beside(run_id: str, mode: str) -> AsyncIterator[None]:
-        from tradingai.engine.alerts.beside import alerting
+        from tradingai.engine.alerts.beside import Companion, alerting
         from tradingai.engine.alerts.outbox import Outbox
         from tradingai.engine.alerts.protocols import AlertSink
         from tradingai.engine.alerts.sinks import LogFileSink
@@ -125,7 +128,10 @@ def alerting_beside(store: Store, paths: HomePaths, settings: Settings, clock: C
                 stack.push_async_callback(telegram.close)
                 sinks.append(telegram.sink)
             outboxes = [Outbox(store, clock, settings, sink, run_id=run_id, mode=mode) for sink in sinks]
-            companions = [] if telegram is None else [telegram.bot]
+            companions: list[Companion] = [] if telegram is None else [telegram.bot]
+            if settings.metrics_port:
+                channels = [sink.channel for sink in sinks]
+                companions.append(await _metrics(store, paths, settings, clock, run_id, mode, channels))
             await stack.enter_async_context(
                 alerting(
                     store, clock, settings, outboxes, companions, channel=sinks[-1].channel, run_id=run_id
@@ -134,6 +140,24 @@ def alerting_beside(store: Store, paths: HomePaths, settings: Settings, clock: C
             yield
 
     return beside
+
+
+async def _metrics(
+    store: Store,
+    paths: HomePaths,
+    settings: Settings,
+    clock: Clock,
+    run_id: str,
+    mode: str,
+    channels: list[str],
+) -> MetricsServer:
+    """The server of METRICS_PORT; it counts from here on."""
+    from tradingai.engine.telemetry.server import MetricsServer, pages
+    from tradingai.engine.telemetry.watch import Telemetry
+
+    telemetry = Telemetry(store, paths, settings, clock, run_id=run_id, mode=mode, channels=channels)
+    await telemetry.open()
+    return MetricsServer(pages(telemetry), settings.metrics_port, store, clock)
 
 
 async def _telegram(

@@ -36,6 +36,7 @@ PLANTS = {
         ("engine/evaluation/planted.py", "import tradingai.engine.jobs"),
         ("engine/jobs/planted.py", "import tradingai.engine.runtime"),
         ("engine/alerts/planted.py", "import tradingai.engine.jobs"),
+        ("engine/runtime/planted.py", "import tradingai.engine.telemetry"),
     ],
     "headless-engine": [
         ("engine/core/planted.py", "import rich"),

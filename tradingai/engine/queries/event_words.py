@@ -205,6 +205,8 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "CandlesCleaned": lambda p: f"{p.get('symbol')}: {p.get('detail')}",
     "LiveCandlesCompacted": lambda p: f"{p.get('symbol')}: {_number(p.get('rows'))} into the yearly file",
     "UpkeepFailed": lambda p: f"{p.get('what')}: {p.get('reason')}; tried again",
+    "MetricsFailed": lambda p: f"port {p.get('port')}: {p.get('reason')}. {p.get('remedy')}",
+    "MetricsServed": lambda p: f"port {p.get('port')} answers again",
     "ModelWarmed": lambda p: (
         f"{p.get('model')} {p.get('version')} on {_count(p.get('bars'), 'candle')} "
         f"to {_clock(p.get('until'))}"

@@ -20,6 +20,7 @@ from tradingai.engine.store.event_log import EventLog
 from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.job_table import JobTable
 from tradingai.engine.store.live_table import LiveTable
+from tradingai.engine.store.meter_table import MeterTable
 from tradingai.engine.store.migrate import migrate, pending
 from tradingai.engine.store.read_only import reading
 from tradingai.engine.store.run_table import RunTable
@@ -55,6 +56,7 @@ class Store:
         self.overrides = DeskOverrides(database, clock)
         self.alerts = AlertTable(database, clock)
         self.bot = BotTable(database, clock)
+        self.meters = MeterTable(database)
 
     @classmethod
     async def open(

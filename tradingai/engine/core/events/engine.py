@@ -114,6 +114,24 @@ class UpkeepFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricsFailed(Event):
+    """``/metrics`` and ``/healthz`` are not served: the port is taken or was lost. It is tried again."""
+
+    level: ClassVar[str] = "warning"
+    port: int
+    reason: str
+    remedy: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsServed(Event):
+    """``/metrics`` and ``/healthz`` are served again."""
+
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class KillSwitchSet(Event):
     """The kill switch was turned on or off."""
 
