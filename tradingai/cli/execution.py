@@ -1,53 +1,32 @@
-"""``tradingai execution``: what trading costs."""
+"""``tradingai execution``: what trading costs, measured or assumed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from tradingai.cli.context import JsonFlag, invocation
-from tradingai.cli.output import table, write_json, write_line
-
-if TYPE_CHECKING:
-    from tradingai.engine.risk.costs import ExecutionCosts, Session
+from tradingai.cli.context import JsonFlag, invocation, writing
+from tradingai.cli.output import write_json, write_line
+from tradingai.engine.core.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+
+_Kind = Literal["auto", "ticks", "deals", "bars"]
+_KINDS: Final[tuple[_Kind, ...]] = ("auto", "ticks", "deals", "bars")
 
 
 @app.callback()
 def execution() -> None:
-    """Execution costs: show."""
+    """Execution costs: show, import, rollback."""
 
 
 @app.command()
 def show(ctx: typer.Context, as_json: JsonFlag = False) -> int:
     """Spread and slippage that decisions and paper fills go by, and whether they were measured."""
-    from tradingai.engine.core.clock import RealClock
-    from tradingai.engine.core.home import open_home
-    from tradingai.engine.core.settings import load_settings
-    from tradingai.engine.decision.configure import execution_costs
-    from tradingai.engine.risk.costs import SESSIONS
-    from tradingai.engine.store.execution_metrics import read_execution_metrics
+    from tradingai.cli.execution_report import costs_document, show_costs
 
-    call = invocation(ctx)
-    settings = load_settings(call.home)
-    paths = open_home(call.home, RealClock(), read_only=True).paths
-    metrics = read_execution_metrics(paths)
-    costs = execution_costs(settings, metrics)
-    document = {
-        "source": costs.source,
-        "measured": metrics is not None,
-        "measured_at": costs.measured_at,
-        "default_spread_bps": costs.default_spread_bps,
-        "default_slippage_bps": costs.default_slippage_bps,
-        "commission_pct": costs.commission_rate * 100,
-        "latency_ms": costs.latency_ms,
-        "pairs": {
-            pair: {session: _level(costs, pair, session) for session in SESSIONS}
-            for pair in dict.fromkeys((*settings.symbols, *costs.pairs))
-        },
-    }
+    document = costs_document(invocation(ctx))
     if as_json:
         write_json(document)
     else:
@@ -55,41 +34,83 @@ def show(ctx: typer.Context, as_json: JsonFlag = False) -> int:
     return 0
 
 
-def show_costs(document: dict[str, Any]) -> None:
-    """For a person."""
-    if not document["measured"]:
-        write_line("Not measured: these are the settings' defaults.")
+@app.command(name="import")
+def import_file(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(help="Ticks, bars or a history report of MetaTrader 5.")],
+    *,
+    kind: Annotated[
+        str, typer.Option("--kind", help="ticks, deals (a history report) or bars; default: by the file.")
+    ] = "auto",
+    symbol: Annotated[
+        str | None,
+        typer.Option("--symbol", help="The pair, for example BTC-USD; default: by the file's name or cells."),
+    ] = None,
+    timezone: Annotated[
+        str,
+        typer.Option("--timezone", metavar="ZONE", help="Of the server: ftmo, Europe/Athens, UTC or +02:00."),
+    ] = "ftmo",
+    point: Annotated[
+        float | None,
+        typer.Option("--point", help="Price of one point of a bar's SPREAD; default: by the decimals."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """Measure spread or slippage from an export of MetaTrader 5; the costs before stay on file.
+
+    Ticks and bars give the spread, a history report (HTML or CSV) the slippage of its stop orders. What is
+    not in FILE keeps its earlier figures, or the defaults.
+    """
+    from tradingai.cli.arguments import existing_file
+    from tradingai.cli.execution_report import show_measured
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.core.commands import ImportExecution
+    from tradingai.engine.core.symbols import parse_symbol
+
+    path, pair = existing_file(file), None if symbol is None else parse_symbol(symbol)
+    if point is not None and not 0 < point < float("inf"):
+        raise UsageError(f"--point {point:g} is no price", remedy="Give for example 0.01.")
+    export_kind = _kind(kind)
+
+    async def body(current: Work) -> dict[str, Any]:
+        issued = current.issue()
+        command = ImportExecution(
+            **issued, file=path, who=issued["sender"], export_kind=export_kind, symbol=pair,
+            timezone=timezone, point=point,
+        )  # fmt: skip
+        return dict((await current.run([command]))[0].result)
+
+    result = work(writing(ctx), body)
+    if as_json:
+        write_json(result)
     else:
-        write_line(f"Measured {document['measured_at']}, source {document['source']}")
-    write_line(
-        f"Without a measurement: spread {document['default_spread_bps']:g} bps, "
-        f"slippage {document['default_slippage_bps']:g} bps"
-    )
-    write_line(f"Commission {document['commission_pct']:g} % a side, latency {document['latency_ms']:g} ms")
-    rows = [
-        (
-            pair,
-            session.replace("_", " "),
-            what,
-            *(f"{level[what][name]:g}" for name in ("mean", "p50", "p90", "samples")),
-            "default" if level["default"] else "measured",
-        )
-        for pair, sessions in document["pairs"].items()
-        for session, level in sessions.items()
-        for what in ("spread", "slippage")
-    ]
-    headers = ("pair", "session", "bps of", "mean", "p50", "p90", "samples", "from")
-    write_line(table(headers, rows, right=headers[3:7]))
+        show_measured(result, invocation(ctx))
+    return 0
 
 
-def _level(costs: ExecutionCosts, pair: str, session: Session) -> dict[str, Any]:
-    """What one pair costs in one session, in basis points."""
-    from dataclasses import asdict
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DATE", help="A day (2025-11-10), one of several (…_2), or defaults."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """Go back to the costs that held before, or to those of a day, in one step."""
+    from tradingai.cli.execution_report import RESTART, roll_back_costs
 
-    from tradingai.engine.risk.costs import CostLevel, SessionCosts
+    before, now = roll_back_costs(writing(ctx), to)
+    if as_json:
+        write_json({"file": now, "previous": before})
+    else:
+        write_line(f"{now} holds now, instead of {before}.")
+        write_line(RESTART)
+    return 0
 
-    measured = costs.pairs.get(pair, {}).get(session)
-    level = measured or SessionCosts(
-        CostLevel.constant(costs.default_spread_bps), CostLevel.constant(costs.default_slippage_bps)
-    )
-    return {"default": measured is None, **asdict(level)}
+
+def _kind(text: str) -> _Kind:
+    for kind in _KINDS:
+        if text == kind:
+            return kind
+    raise UsageError(f"unknown kind {text!r}", remedy=f"Choose one of {', '.join(_KINDS)}.")

@@ -166,7 +166,8 @@ def fold_line(event: FoldScored) -> str:
 
 def job_label(spec: JobSpec) -> str:
     """What a job does, in an operator's words."""
-    return {"generate": "candles", "import": "import"}.get(spec.kind, spec.kind) + f" {spec.target}"
+    words = {"generate": "candles", "execution_import": "execution"}
+    return words.get(spec.kind, spec.kind) + f" {spec.target}"
 
 
 def epoch_line(event: EpochFinished) -> str:

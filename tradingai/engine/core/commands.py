@@ -82,6 +82,21 @@ class ImportCandles(JobCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportExecution(JobCommand):
+    """Read spreads or slippage from an export of MetaTrader 5 into the execution metrics."""
+
+    file: str
+    who: str
+    """Kept with the measurement."""
+    export_kind: Literal["auto", "ticks", "deals", "bars"] = "auto"
+    symbol: str | None = None
+    """The pair; None: by the name of the file, or all of a report."""
+    timezone: str = "ftmo"
+    point: float | None = None
+    """Price of one point of a bar's SPREAD; None: by the decimals of the prices."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildFeatures(JobCommand):
     """Compute one symbol's feature matrix."""
 

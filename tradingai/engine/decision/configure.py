@@ -86,7 +86,7 @@ def execution_costs(settings: Settings, metrics: Mapping[str, Any] | None) -> Ex
     measured_at = metrics.get("measured_at")
     return replace(
         defaults,
-        pairs=parse_pairs(metrics),
+        pairs=parse_pairs(metrics, defaults.defaults),
         source=str(metrics.get("source", "unknown")),
         measured_at=None if measured_at is None else str(measured_at),
     )

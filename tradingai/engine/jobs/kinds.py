@@ -252,6 +252,14 @@ def _folds(
     return witness.result(summary, report=document)
 
 
+def _execution_import(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.jobs.execution import import_execution
+
+    return import_execution(paths, settings, params, reporter)
+
+
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse_iso(text)
 
@@ -263,4 +271,5 @@ KINDS: Final[Mapping[str, JobFunction]] = {
     "train": _train,
     "evaluate": _evaluate,
     "folds": _folds,
+    "execution_import": _execution_import,
 }

@@ -11,6 +11,7 @@ from tradingai.engine.core.commands import (
     Evaluate,
     GenerateCandles,
     ImportCandles,
+    ImportExecution,
     JobCommand,
     Replay,
     ScoreFolds,
@@ -22,6 +23,7 @@ from tradingai.engine.jobs.spec import JobSpec, new_job
 _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     GenerateCandles: ("generate", "symbol"),
     ImportCandles: ("import", "symbol"),
+    ImportExecution: ("execution_import", "costs"),
     BuildFeatures: ("features", "symbol"),
     StartTraining: ("train", "model"),
     Evaluate: ("evaluate", "model"),

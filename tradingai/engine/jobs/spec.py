@@ -22,7 +22,10 @@ JobFunction = Callable[[HomePaths, Settings, Mapping[str, Any], Reporter], dict[
 A result with ``{"skipped": True, "reason": …}`` says that inputs and definitions were unchanged.
 """
 
-_LOCK_FAMILY: Final = {"generate": "candles", "import": "candles"}
+_LOCK_FAMILY: Final = {
+    "generate": "candles", "import": "candles",
+    "execution_import": "execution", "execution_measure": "execution",
+}  # fmt: skip
 """Kinds that write the same files share one lock for each target."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

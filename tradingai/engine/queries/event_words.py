@@ -203,6 +203,7 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     ),
     "CandlesRejected": lambda p: f"{p.get('symbol')}: {_count(p.get('count'), 'candle')}, {p.get('reason')}",
     "CandlesCleaned": lambda p: f"{p.get('symbol')}: {p.get('detail')}",
+    "ExecutionCostsChanged": lambda p: f"{p.get('file')} instead of {p.get('previous')}, by {p.get('who')}",
     "LiveCandlesCompacted": lambda p: f"{p.get('symbol')}: {_number(p.get('rows'))} into the yearly file",
     "UpkeepFailed": lambda p: f"{p.get('what')}: {p.get('reason')}; tried again",
     "MetricsFailed": lambda p: f"port {p.get('port')}: {p.get('reason')}. {p.get('remedy')}",

@@ -19,6 +19,8 @@ from tradingai.engine.risk.draws import keyed_normal
 
 Session = Literal["tokyo", "london", "new_york"]
 SESSIONS: Final[tuple[Session, ...]] = ("tokyo", "london", "new_york")
+SCHEMA: Final = 2
+"""Of ``execution_metrics.json``."""
 BPS: Final = 1e-4
 """One basis point as a fraction."""
 _SESSION_US: Final = 8 * 3_600_000_000
@@ -48,6 +50,11 @@ class CostLevel:
     def constant(cls, bps: float) -> CostLevel:
         """Always the same."""
         return cls(bps, bps, bps)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing was measured: a level without samples is an assumption."""
+        return self.samples == 0
 
     @property
     def stressed(self) -> float:
@@ -92,7 +99,8 @@ class SessionCosts:
 
 
 @lru_cache(maxsize=64)
-def _constant(spread_bps: float, slippage_bps: float) -> SessionCosts:
+def default_costs(spread_bps: float = 12.0, slippage_bps: float = 3.0) -> SessionCosts:
+    """Costs that nobody measured: always the same, over no samples."""
     return SessionCosts(CostLevel.constant(spread_bps), CostLevel.constant(slippage_bps))
 
 
@@ -119,16 +127,28 @@ class ExecutionCosts:
         """The assumed latency in microseconds."""
         return round(self.latency_ms * 1000)
 
+    @property
+    def label(self) -> str:
+        """``defaults``, or ``measured 2025-11-10``: for a person."""
+        return self.source if self.measured_at is None else f"measured {self.measured_at[:10]}"
+
     def is_default(self, symbol: str, session: Session) -> bool:
         """Whether nothing was measured for this pair and session."""
         return session not in self.pairs.get(symbol, {})
 
     def levels(self, symbol: str, ts_us: int) -> SessionCosts:
         """The levels that hold for ``symbol`` at ``ts_us``."""
-        measured = self.pairs.get(symbol, {}).get(session_of(ts_us))
-        if measured is not None:
-            return measured
-        return _constant(self.default_spread_bps, self.default_slippage_bps)
+        return self.session_levels(symbol, session_of(ts_us))
+
+    def session_levels(self, symbol: str, session: Session) -> SessionCosts:
+        """The levels that hold for ``symbol`` in ``session``."""
+        measured = self.pairs.get(symbol, {}).get(session)
+        return self.defaults if measured is None else measured
+
+    @property
+    def defaults(self) -> SessionCosts:
+        """What holds where nothing was measured."""
+        return default_costs(self.default_spread_bps, self.default_slippage_bps)
 
     def expected(self, symbol: str, ts_us: int) -> Costs:
         """Mean costs: what a signal announces and a mark reckons with."""
@@ -155,7 +175,7 @@ class ExecutionCosts:
     def as_document(self) -> dict[str, Any]:
         """The part that ``execution_metrics.json`` holds."""
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "source": self.source,
             "measured_at": self.measured_at,
             "pairs": {
@@ -168,33 +188,48 @@ class ExecutionCosts:
         }
 
 
-def parse_pairs(document: Mapping[str, Any]) -> dict[str, dict[str, SessionCosts]]:
+def parse_pairs(
+    document: Mapping[str, Any], defaults: SessionCosts | None = None
+) -> dict[str, dict[str, SessionCosts]]:
     """``pairs`` of an ``execution_metrics.json`` document, to put into ``ExecutionCosts.pairs``.
 
-    Raises ArtifactError when something in it cannot be a cost.
+    A spread or slippage that is null was not measured: it is that of ``defaults``. Raises ArtifactError when
+    something in it cannot be a cost, and for a document of a newer version.
     """
+    defaults = defaults or default_costs()
     try:
+        _refuse_newer(int(document.get("schema", SCHEMA)))
         return {
-            str(symbol): {str(name): _session_costs(str(name), cell) for name, cell in sessions.items()}
+            str(symbol): {
+                str(name): _session_costs(str(name), cell, defaults) for name, cell in sessions.items()
+            }
             for symbol, sessions in document["pairs"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             f"the execution metrics cannot be read ({type(error).__name__}: {error})",
-            remedy="Measure again with `tradingai execution measure`, or point the link at an earlier file.",
+            remedy="`tradingai execution rollback` goes back to the file before, or measure again.",
         ) from error
 
 
-def _session_costs(session: str, cell: Mapping[str, Any]) -> SessionCosts:
+def _refuse_newer(schema: int) -> None:
+    if schema > SCHEMA:
+        raise ValueError(f"schema {schema} is newer than {SCHEMA}, which this version reads")
+
+
+def _session_costs(session: str, cell: Mapping[str, Any], defaults: SessionCosts) -> SessionCosts:
     if session not in SESSIONS:
         raise ValueError(f"session {session!r} is none of {', '.join(SESSIONS)}")
-    spread, slippage = (
-        CostLevel(float(part["mean"]), float(part["p50"]), float(part["p90"]), int(part["samples"]))
-        for part in (cell["spread_bps"], cell["slippage_bps"])
-    )
+    spread = _level(cell["spread_bps"], defaults.spread)
     if min(spread.mean, spread.p50, spread.p90) < 0:
         raise ValueError(f"a negative spread: {spread}")
-    return SessionCosts(spread, slippage)
+    return SessionCosts(spread, _level(cell["slippage_bps"], defaults.slippage))
+
+
+def _level(part: Mapping[str, Any] | None, default: CostLevel) -> CostLevel:
+    if part is None:
+        return default
+    return CostLevel(float(part["mean"]), float(part["p50"]), float(part["p90"]), int(part["samples"]))
 
 
 def filled(mid: Money, direction: Money, away_bps: float) -> Money:

@@ -94,7 +94,7 @@ def _facts(
         win_rate=paper.win_rate,
         closed=paper.trades,
         net_r=paper.net_r,
-        costs=costs.source,
+        costs=costs.label,
         spread_bps=costs.default_spread_bps,
         slippage_bps=costs.default_slippage_bps,
         commission_rate=costs.commission_rate,

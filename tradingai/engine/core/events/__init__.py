@@ -45,6 +45,7 @@ from tradingai.engine.core.events.engine import (
 from tradingai.engine.core.events.inputs import (
     CandlesCleaned,
     CandlesRejected,
+    ExecutionCostsChanged,
     FeedFailed,
     FeedRecovered,
     LiveCandlesCompacted,
@@ -112,6 +113,7 @@ __all__ = [
     "EpochFinished",
     "EvaluationFinished",
     "Event",
+    "ExecutionCostsChanged",
     "FeaturesBuilt",
     "FeedFailed",
     "FeedRecovered",

@@ -63,6 +63,17 @@ class LiveCandlesCompacted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExecutionCostsChanged(Event):
+    """Other execution costs hold from now on: measured, or rolled back to. A running engine keeps its own."""
+
+    file: str
+    """``defaults`` when nothing measured holds any more."""
+    previous: str
+    source: str
+    who: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelWarmed(Event):
     """A promoted model joined the loop; its state comes from the ``bars`` candles up to ``until``."""
 
