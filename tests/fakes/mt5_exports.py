@@ -1,4 +1,4 @@
-"""Exports as MetaTrader 5 writes them: tick and bar files, and history reports, from made-up quotes and orders.
+"""Exports as MetaTrader 5 writes them: tick and bar files, history reports, from made-up quotes and orders.
 
 Times are given in UTC and written in server time, so that a test knows what the importer has to find.
 """
@@ -110,9 +110,7 @@ def bar_file(bars: Iterable[tuple[datetime, float, int]], server=ftmo_time, digi
     rows = ["\t".join(BAR_HEADER)]
     for at, close, points in bars:
         wall, price = server(at), f"{close:.{digits}f}"
-        rows.append(
-            f"{wall:%Y.%m.%d}\t{wall:%H:%M:%S}\t{price}\t{price}\t{price}\t{price}\t184\t0\t{points}"
-        )
+        rows.append(f"{wall:%Y.%m.%d}\t{wall:%H:%M:%S}\t{price}\t{price}\t{price}\t{price}\t184\t0\t{points}")
     return ("\r\n".join(rows) + "\r\n").encode()
 
 
@@ -141,10 +139,8 @@ class HistoryReport:
     def html(self, encoding: str = "utf-16") -> bytes:
         """UTF-16LE with its byte order mark, CRLF, hidden cells, thousands in groups."""
         body = [
-            '<tr align="center"><th colspan="13"><div style="font: 14pt Tahoma"><b>'
-            "Trade History Report</b></div></th></tr>",
-            '<tr align="left"><th colspan="3">Account:</th>'
-            '<th colspan="10"><b>12345678&nbsp;(USD, FTMO-Server, real, Hedge)</b></th></tr>',
+            '<tr align="center"><th colspan="13"><div><b>Trade History Report</b></div></th></tr>',
+            _ACCOUNT,
             *self._section("Positions", _POSITIONS, self._positions()),
             *self._section("Orders", _ORDERS, self._orders()),
             *self._section("Deals", _DEALS, self._deals(), totals='<td colspan="8"></td><td>- 26.00</td>'),
@@ -184,7 +180,7 @@ class HistoryReport:
 
     def _section(self, title: str, columns: Sequence[tuple[str, bool]], lines, totals: str = "") -> list[str]:
         head = "".join(
-            f'<td nowrap{" class=" + chr(34) + "hidden" + chr(34) if hidden else ""}><b>{name}</b></td>'
+            f"<td nowrap{' class=' + chr(34) + 'hidden' + chr(34) if hidden else ''}><b>{name}</b></td>"
             for name, hidden in columns
         )
         rows = [
@@ -246,6 +242,10 @@ def grouped(value: float) -> str:
     return f"{value:,.2f}".replace(",", " ")
 
 
+_ACCOUNT = (
+    '<tr align="left"><th colspan="3">Account:</th>'
+    '<th colspan="10"><b>12345678&nbsp;(USD, FTMO-Server, real, Hedge)</b></th></tr>'
+)
 _POSITIONS = tuple(
     (name, False)
     for name in ("Time", "Position", "Symbol", "Type", "Volume", "Price", "S / L", "T / P", "Time", "Price",

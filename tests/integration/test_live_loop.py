@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from tradingai.engine.core.commands import ResetAccount, SetKillSwitch, SetThreshold
 from tradingai.engine.core.errors import StoreError, UsageError
+from tradingai.engine.core.jsonio import dumps
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.decision.desk import halt_desk
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
+from tradingai.engine.risk.costs import CostLevel, ExecutionCosts, SessionCosts
 from tradingai.engine.risk.guard import GuardStatus
 from tradingai.engine.runtime.controls import carry_out
 from tradingai.engine.runtime.verify import verify_run
@@ -146,6 +148,34 @@ async def test_changed_settings_begin_another_run_with_the_same_account(tmp_path
         ended = {row.run_id: row.ended_at for row in await bench.store.runs.latest()}
         assert ended[first] is not None
         assert ended[bench.run_id] is None
+
+
+async def test_measured_costs_begin_another_run_and_are_named(tmp_path):
+    async with open_bench(tmp_path / "home") as bench:
+        await bench.scan(2)
+        first, clock, desk, paths = bench.run_id, bench.clock, bench.begun.step.desk, bench.paths
+        plain = (await bench.store.runs.latest())[0].settings_hash
+    level = CostLevel(6.0, 6.0, 6.0, 500)
+    document = ExecutionCosts(
+        pairs={BTC: {"london": SessionCosts(level, level)}},
+        source="ticks",
+        measured_at="2026-03-04T00:00:00Z",
+    ).as_document()
+    (paths.data / "execution_metrics.json").write_text(dumps(document))
+    async with open_bench(tmp_path / "home", clock=clock) as bench:
+        assert bench.run_id != first
+        assert not bench.begun.resumed
+        assert bench.begun.step.desk == desk
+        assert (await bench.store.runs.latest())[0].settings_hash != plain
+        (change,) = await bench.store.scans.desk_changes(bench.run_id)
+        assert change.detail == (
+            f"the account of run {first}; execution costs: measured 2026-03-04 instead of defaults"
+        )
+        second = bench.run_id
+    document["source"] = "the same figures under another name"
+    (paths.data / "execution_metrics.json").write_text(dumps(document))
+    async with open_bench(tmp_path / "home", clock=clock) as bench:
+        assert (bench.run_id, bench.begun.resumed) == (second, True)
 
 
 async def test_kill_switch_and_threshold_hold_for_the_next_scan(tmp_path):

@@ -29,8 +29,8 @@ from tradingai.engine.store.execution_metrics import DEFAULTS, publish_metrics
 _BAR_NOTE: Final = "a bar's SPREAD is the one that MetaTrader stored with it; each bar counts once"
 _TICK_NOTE: Final = "each tick counts once, however long it stood"
 _STOP_NOTE: Final = (
-    "slippage is that of stop orders (deal's price against order's price); market orders do not say what they "
-    "asked for, limit orders cannot slip"
+    "slippage is that of stop orders (deal's price against order's price); market orders do not say what "
+    "they asked for, limit orders cannot slip"
 )
 _SKETCH_NOTE: Final = "percentiles of ticks and bars are right to 0.005 % of their value; means are exact"
 

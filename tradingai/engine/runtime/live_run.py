@@ -1,7 +1,7 @@
 """Beginning to scan is recovery: the account, the run and the candles come from the store.
 
 A live run goes on where its last stored scan left it. It is ended, and another one begun with the same
-account, when settings, code or feed are not those it began with.
+account, when settings (the measured execution costs among them), code or feed are not those it began with.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.configure import desk_config
 from tradingai.engine.decision.ensemble import EnsembleConfig
 from tradingai.engine.decision.scanning import Minute
-from tradingai.engine.decision.state import DeskConfig, DeskState, desk_from_json, open_desk
+from tradingai.engine.decision.state import DeskConfig, DeskState, config_from_json, desk_from_json, open_desk
 from tradingai.engine.inference.promoted import PromotedModels
 from tradingai.engine.inference.stream import KEPT_MINUTES, MarketStream
+from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.runtime.received import candle_rows, history_of
-from tradingai.engine.runtime.runs import Run, code_version
+from tradingai.engine.runtime.runs import Run, code_version, deciding_hash
 from tradingai.engine.runtime.step import ScanStep
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.execution_metrics import read_execution_metrics
@@ -73,7 +74,7 @@ async def begin_live(
     metrics.
     """
     config = desk_config(settings, read_execution_metrics(paths))
-    origin = _Origin(settings.settings_hash(), code_version(), feed)
+    origin = _Origin(deciding_hash(settings, config), code_version(), feed)
     before = await store.live.newest_run()
     if before is not None and _goes_on(before, origin):
         run, desk = await Run.resume(store, clock, before[0], config)
@@ -140,6 +141,7 @@ async def _open(
         kept = desk_from_json(account.desk)
         if before[1].feed == origin.feed:
             desk, opening = kept, f"the account of run {before[0].run_id}"
+            opening += await _other_costs(store, before[0].run_id, config.costs)
             history = history_of(await _received(store, before[0].run_id, clock))
         else:
             desk = replace(desk, guard=kept.guard, rates=kept.rates)
@@ -155,6 +157,15 @@ async def _open(
     ]
     await store.live.describe_run(run.run_id, origin.feed, rows)
     return _Opened(run, desk, resumed=False)
+
+
+async def _other_costs(store: Store, run_id: str, costs: ExecutionCosts) -> str:
+    """What the costs are, where they are not those that the run before went by."""
+    configs = [change.config for change in await store.scans.desk_changes(run_id) if change.config]
+    before = config_from_json(configs[-1]).costs if configs else costs
+    if before.as_document()["pairs"] == costs.as_document()["pairs"]:
+        return ""
+    return f"; execution costs: {costs.label} instead of {before.label}"
 
 
 async def _received(store: Store, run_id: str, clock: Clock) -> list[LiveCandle]:

@@ -14,6 +14,7 @@ from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.code import code_sha256
 from tradingai.engine.core.errors import InterruptedRunError, StoreError
 from tradingai.engine.core.events import Event
+from tradingai.engine.core.jsonio import digest
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.decision.state import DeskConfig, DeskState, desk_from_json
 from tradingai.engine.inference.promoted import PromotedModels
@@ -38,6 +39,15 @@ _LOST: Final = "Restore the database from a backup, or open a fresh account with
 def code_version() -> str:
     """The installed version and the hash of its sources: what a change of code is recognised by."""
     return f"{version('tradingai')}+{code_sha256()[:12]}"
+
+
+def deciding_hash(settings: Settings, config: DeskConfig) -> str:
+    """Hash of the settings that influence a decision, and of the execution costs where some were measured.
+
+    Costs are numbers that fills and the guard go by: another measurement is a change of settings.
+    """
+    costs = config.costs.as_document()["pairs"]
+    return digest([settings.settings_hash(), costs]) if costs else settings.settings_hash()
 
 
 class Finished(NamedTuple):
@@ -92,7 +102,7 @@ class Run:
             clock="real" if kind in _REAL else "simulated",
             started_at=now,
             ended_at=None,
-            settings_hash=settings.settings_hash(),
+            settings_hash=deciding_hash(settings, config),
             code_version=code_version(),
             model_hashes=promoted.hashes,
         )
