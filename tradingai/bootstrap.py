@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -84,6 +85,7 @@ async def open_live(
     feed continues the candles.
     """
     from tradingai.engine.runtime.session import LiveSession
+    from tradingai.engine.runtime.supervision import Supervisor
 
     clock = clock or RealClock()
     settings = load_settings(root)
@@ -103,6 +105,7 @@ async def open_live(
                     interval_s=interval_s or settings.scan_interval_s,
                     on_scan=on_scan,
                     beside=alerting_beside(engine.store, paths, settings, clock),
+                    supervisor=Supervisor.of_environment(os.environ, clock),
                 )
                 yield Live(engine, session)
         finally:

@@ -473,9 +473,10 @@ def test_a_job_needs_a_thread():
 
 def test_the_workers_environment_has_fixed_threads_and_no_secrets():
     secrets = {"TELEGRAM_TOKEN": "t", "telegram_token": "t", "PROXY_URL": "p"}
-    base = {"PATH": "/bin", "OMP_NUM_THREADS": "64", **secrets}
+    notify = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
+    base = {"PATH": "/bin", "OMP_NUM_THREADS": "64", **secrets, **notify}
     environment = worker_environment(base, 3)
     assert environment["PATH"] == "/bin"
     assert {environment[f"{lib}_NUM_THREADS"] for lib in ("OMP", "MKL", "OPENBLAS")} == {"3"}
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert not {"TELEGRAM_TOKEN", "telegram_token", "PROXY_URL"} & set(environment)
+    assert not {"TELEGRAM_TOKEN", "telegram_token", "PROXY_URL", *notify} & set(environment)

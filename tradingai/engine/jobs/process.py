@@ -18,15 +18,19 @@ from tradingai.engine.core.jsonio import dumps
 
 _CODE: Final = Path(tradingai.__file__).resolve().parent.parent
 _SECRET_NAMES: Final = ("TELEGRAM_TOKEN", "PROXY_URL")
+_NOT_FOR_CHILDREN: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""With these a worker would speak for its parent to systemd."""
 _CHUNK: Final = 1 << 16
 
 
 def worker_environment(base: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The child's environment: a fixed number of threads that wait without spinning, and no secrets.
+    """The child's environment: a fixed number of threads that wait without spinning, no secrets, and no way
+    to the service manager.
 
     Oversubscribed OpenMP threads that spin slow each other down twenty-fold; sleeping ones do not.
     """
-    environment = {name: value for name, value in base.items() if name.upper() not in _SECRET_NAMES}
+    left_out = (*_SECRET_NAMES, *_NOT_FOR_CHILDREN)
+    environment = {name: value for name, value in base.items() if name.upper() not in left_out}
     count = str(threads)
     path = [str(_CODE), *filter(None, [base.get("PYTHONPATH")])]
     return {

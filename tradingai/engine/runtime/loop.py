@@ -37,6 +37,7 @@ from tradingai.engine.runtime.runs import Finished, Run
 from tradingai.engine.runtime.scanned import Scanned, decided_scan, emitted_events, failed_scan, reasons_of
 from tradingai.engine.runtime.schedule import Due, Schedule
 from tradingai.engine.runtime.step import Controls, Outcome, Prepared, ScanStep
+from tradingai.engine.runtime.supervision import Supervisor
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.failures import BUSY_TIMEOUT_S
 from tradingai.engine.store.scan_table import ControlsChangedError
@@ -70,6 +71,8 @@ class LoopParts:
     clock: Clock
     interval_s: float
     upkeep: Upkeep | None = None
+    supervisor: Supervisor | None = None
+    """Hears from the loop whenever it comes by; None: nobody."""
 
 
 class _Failure(NamedTuple):
@@ -99,6 +102,7 @@ class ScanLoop:
         self._parts = parts
         self._clock = parts.clock
         self._on_scan = on_scan
+        self._supervisor = parts.supervisor or Supervisor(parts.clock)
         self._schedule = Schedule(parts.clock, parts.interval_s)
         self._late_s = min(LATE_S, LATE_SHARE * parts.interval_s)
         self._told: list[Event] = []
@@ -135,11 +139,12 @@ class ScanLoop:
     async def _until_due(self, stop: asyncio.Event) -> bool:
         """Wait for the next scan's time; False when the loop has to stop."""
         while not stop.is_set():
+            self._supervisor.alive()
             self._look_at_clock()
             remaining = self._schedule.remaining_s()
             if remaining <= 0:
                 return True
-            await self._nap(min(remaining, NAP_S), stop)
+            await self._nap(min(remaining, NAP_S, self._supervisor.every_s), stop)
             if self._failures and remaining > _PATIENCE_S:
                 await self._flush()
         return False

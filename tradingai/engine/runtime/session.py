@@ -28,6 +28,7 @@ from tradingai.engine.runtime.loop import LoopParts, ScanLoop
 from tradingai.engine.runtime.reader import FeedReader
 from tradingai.engine.runtime.scanned import Scanned
 from tradingai.engine.runtime.scanner import scan_loop_failed
+from tradingai.engine.runtime.supervision import Supervisor
 from tradingai.engine.store.database import Store
 
 Beside = Callable[[str, str], AbstractAsyncContextManager[None]]
@@ -36,6 +37,14 @@ Beside = Callable[[str, str], AbstractAsyncContextManager[None]]
 
 def _nothing(_run_id: str, _mode: str) -> AbstractAsyncContextManager[None]:
     return nullcontext()
+
+
+def _in_words(scanned: Scanned) -> str:
+    """One line a scan."""
+    due = us_to_datetime(scanned.due_us)
+    reasons = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in scanned.reasons.items())
+    words = ": ".join(part for part in (reasons, scanned.detail) if part)
+    return f"scan {scanned.seq} of {due:%H:%M:%S}Z {scanned.state}: {words}"
 
 
 @dataclass(slots=True)
@@ -68,8 +77,11 @@ class LiveSession:
         interval_s: float,
         on_scan: Callable[[Scanned], None] = lambda _scanned: None,
         beside: Beside | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
-        """``on_scan`` hears of each scan once it is stored, or has failed; ``beside`` runs as long as it."""
+        """``on_scan`` hears of each scan once it is stored, or has failed; ``beside`` runs as long as it;
+        ``supervisor`` is told when the loop can scan, lives and ends.
+        """
         self._store = store
         self._paths = paths
         self._settings = settings
@@ -78,6 +90,7 @@ class LiveSession:
         self._interval_s = interval_s
         self._on_scan = on_scan
         self._beside = beside or _nothing
+        self._supervisor = supervisor or Supervisor(clock)
         self.failure_told = False
         """What ended the loop is in the event log."""
         self._watch = PromotionWatch(paths, settings.symbols)
@@ -128,12 +141,16 @@ class LiveSession:
             await self._store.events.append(self._started(begun, engine), run_id=begun.run.run_id)
             try:
                 async with heart.beating(lambda: us_to_datetime(loop.next_due_us)):
+                    first = us_to_datetime(loop.next_due_us)
+                    self._supervisor.ready(f"{begun.run.run_id}: first scan at {first:%H:%M:%S}Z")
                     await loop.run(stop, scans)
+                    self._supervisor.stopping()
                     ended = EngineStopped(
                         run_id=begun.run.run_id, engine=engine, reason=why(), scans=self._totals.scans
                     )
                     await self._store.events.append(ended, run_id=begun.run.run_id)
             except Exception as error:
+                self._supervisor.stopping()
                 await self._tell_failure(error)
                 raise
         return await self._summary(begun)
@@ -173,11 +190,13 @@ class LiveSession:
             clock=self._clock,
             interval_s=self._interval_s,
             upkeep=upkeep,
+            supervisor=self._supervisor,
         )
         return ScanLoop(parts, self._heard)
 
     def _heard(self, scanned: Scanned) -> None:
         self._totals.add(scanned)
+        self._supervisor.status(_in_words(scanned))
         self._on_scan(scanned)
 
     def _started(self, begun: Begun, engine: str) -> EngineStarted:
