@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tradingai.engine.providers.live import LiveFeed
     from tradingai.engine.runtime.scanned import Scanned
     from tradingai.engine.runtime.session import Beside, LiveSession
+    from tradingai.engine.store.manifests import DatasetManifest
     from tradingai.engine.telemetry.server import MetricsServer
     from tradingai.telegram.service import Telegram
 
@@ -93,7 +94,7 @@ async def open_live(
     with engine_lock(paths, clock, command):
         store = await Store.open(settings.database_path(paths.root), paths, clock, engine_lock_held=True)
         await store.close()
-        source = feed or _feed(paths, settings)
+        source = feed or _feed(paths, settings, clock)
         try:
             async with open_engine(root, clock=clock, surface=surface) as engine:
                 session = LiveSession(
@@ -186,13 +187,41 @@ def telegram_trouble(error: Exception) -> str:
     return f"unexpected {type(error).__name__} while the bot was made (is PROXY_URL one that httpx can use?)"
 
 
-def _feed(paths: HomePaths, settings: Settings) -> LiveFeed:
+def _feed(paths: HomePaths, settings: Settings, clock: Clock) -> LiveFeed:
     """What continues the stored candles of the scanned coins. Raises UsageError when nothing does."""
-    from tradingai.engine.providers.live import live_feed
+    from tradingai.engine.providers.live import refuse_without_live, synthetic_feed
     from tradingai.engine.store.manifests import list_dataset_manifests
 
+    refuse_without_live(settings.data_provider)
     history = [item for item in list_dataset_manifests(paths) if item.symbol in settings.symbols]
-    return live_feed(settings, history)
+    if settings.data_provider == "ccxt":
+        return _exchange_feed(paths, settings, clock, history)
+    return synthetic_feed(settings, history)
+
+
+def _exchange_feed(
+    paths: HomePaths, settings: Settings, clock: Clock, history: list[DatasetManifest]
+) -> LiveFeed:
+    """EXCHANGE after the stored candles. Raises UsageError when those are of another source."""
+    import numpy as np
+
+    from tradingai.engine.providers.exchange.client import ExchangeClient
+    from tradingai.engine.providers.exchange.feed import ExchangeFeed, refuse_other_history
+    from tradingai.engine.providers.exchange.pace import SharedPace
+    from tradingai.engine.runtime.stored_tail import StoredTail
+    from tradingai.engine.store.candle_files import DatasetIdentity
+
+    name, timeout_s = settings.exchange, settings.provider_timeout_s
+    refuse_other_history(name, history)
+    client = ExchangeClient(
+        settings,
+        clock=clock,
+        rng=np.random.default_rng(),
+        pace=SharedPace(paths.locks / f"pace-{name}", clock),
+        patience_s=timeout_s / 4,
+    )
+    origin = DatasetIdentity("ccxt", None, None, {"exchange": name})
+    return ExchangeFeed(client, clock, StoredTail(paths).between, origin, timeout_s)
 
 
 class ControlDesk(NamedTuple):
@@ -282,7 +311,7 @@ async def _open_writable(
                 paths,
                 settings,
                 clock,
-                lambda: asyncio.to_thread(_feed, paths, settings),
+                lambda: asyncio.to_thread(_feed, paths, settings, clock),
                 alerting_beside(store, paths, settings, clock),
             ),
             recovered=recovered,

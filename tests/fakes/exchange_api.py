@@ -75,6 +75,8 @@ class ExchangeApi:
     now_us: Callable[[], int]
     """The exchange's clock, microseconds."""
     port: int = 0
+    dated: bool = True
+    """Whether answers carry a Date."""
     script: deque[str] = field(default_factory=deque)
     """What happens to the next requests for candles."""
     on: dict[int, str] = field(default_factory=dict)
@@ -209,6 +211,13 @@ def handler(api: ExchangeApi) -> type[BaseHTTPRequestHandler]:
 
         def log_message(self, *_: Any) -> None:
             pass
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(api.now_us() / 1e6)
+
+        def send_header(self, keyword: str, value: str) -> None:
+            if api.dated or keyword != "Date":
+                super().send_header(keyword, value)
 
         def do_GET(self) -> None:
             status, document, wire, more = api.answer(self.path, dict(self.headers))

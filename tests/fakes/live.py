@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tradingai.engine.core.candles import Candles
 from tradingai.engine.core.clock import Clock, RealClock, SimulatedClock
+from tradingai.engine.core.events import Event
 from tradingai.engine.core.ledger import Candidate, read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
@@ -94,6 +95,9 @@ class SpoiltFeed:
         candles = await SyntheticFeed(self.market).closed(symbol, after_us, until_us)
         spoilt = self.spoil.get(symbol, lambda found: found)(candles)
         return await spoilt if asyncio.iscoroutine(spoilt) else spoilt
+
+    def told(self) -> tuple[Event, ...]:
+        return ()
 
     async def close(self) -> None:
         pass

@@ -61,10 +61,16 @@ def store_candles(paths: HomePaths, days: float, coins: Sequence[str] = COINS) -
 @cache
 def opinionated(symbol: str, coins: tuple[str, ...] = COINS, *, seed: int = 0) -> ModelArtifact:
     """An untrained network over the coin's features whose probability wanders between 0 and 1."""
-    features = feature_set(symbol, tuple(set(coins) - {symbol}))
-    market = candles(coins=coins)
-    closes = {name: market[name].close for name in features.peers}
-    values = compute(features, market[symbol], closes)
+    return opinionated_on(candles(coins=coins), symbol, seed=seed)
+
+
+def opinionated_on(
+    stored: Mapping[str, Candles], symbol: str, *, seed: int = 0, **origin: Any
+) -> ModelArtifact:
+    """The same over the candles of any coins and the same minutes; ``origin`` says where they come from."""
+    features = feature_set(symbol, tuple(set(stored) - {symbol}))
+    closes = {name: stored[name].close for name in features.peers}
+    values = compute(features, stored[symbol], closes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = LstmNetwork(LstmConfig(len(features), projection=8, hidden=8)).eval()
@@ -85,8 +91,7 @@ def opinionated(symbol: str, coins: tuple[str, ...] = COINS, *, seed: int = 0) -
         tensors={name: value.clone() for name, value in network.state_dict().items()},
         warmup=Warmup(WARMUP, 40, agrees=True, difference=1e-8, tolerance=1e-6, starts=10),
         record={"identity": {"seed": seed}, "epochs_run": 1},
-        market="cycles",
-        synthetic=True,
+        **{"market": "cycles", "synthetic": True, **origin},
     )
     logits = predict_logits(artifact, values[features.lookback :])
     slope = 1.2 / float(logits.std())

@@ -9,7 +9,7 @@ from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.providers.generate import generate_dataset
-from tradingai.engine.providers.live import SyntheticFeed, live_feed
+from tradingai.engine.providers.live import SyntheticFeed, refuse_without_live, synthetic_feed
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
 from tradingai.engine.store.candle_files import read_candles
 from tradingai.engine.store.manifests import list_dataset_manifests
@@ -32,7 +32,7 @@ def home_with(root, *made):
 @pytest.mark.parametrize("market", ["cycles", "drift"])
 async def test_it_goes_on_where_the_history_ends(tmp_path, market):
     paths = home_with(tmp_path / "home", ("BTC-USD", market, 11))
-    feed = live_feed(plain_settings(), list_dataset_manifests(paths))
+    feed = synthetic_feed(plain_settings(), list_dataset_manifests(paths))
     stored = read_candles(paths, "BTC-USD")
     end = datetime_to_us(END)
     overlap = await feed.closed("BTC-USD", end - 30 * MINUTE_US, end + MINUTE_US)
@@ -75,22 +75,31 @@ def test_the_identity_says_what_values_depend_on(tmp_path):
 
 def test_without_history_the_settings_decide():
     settings = plain_settings(synthetic_market="null", synthetic_seed=5)
-    assert live_feed(settings, []).identity.startswith("synthetic null seed 5")
+    assert synthetic_feed(settings, []).identity.startswith("synthetic null seed 5")
     with pytest.raises(UsageError, match="drift needs stored candles"):
-        live_feed(plain_settings(synthetic_market="drift"), [])
+        synthetic_feed(plain_settings(synthetic_market="drift"), [])
 
 
 def test_histories_of_different_markets_have_no_common_feed(tmp_path):
     paths = home_with(tmp_path / "home", ("BTC-USD", "cycles", 1), ("ETH-USD", "cycles", 2))
     with pytest.raises(UsageError, match="different markets"):
-        live_feed(plain_settings(), list_dataset_manifests(paths))
+        synthetic_feed(plain_settings(), list_dataset_manifests(paths))
 
 
-def test_other_providers_have_no_live_feed_yet():
-    with pytest.raises(UsageError, match="provider ccxt"):
-        live_feed(plain_settings(data_provider="ccxt"), [])
+@pytest.mark.parametrize(
+    ("provider", "why"), [("yfinance", "come late and change"), ("file", "does not go on")]
+)
+def test_providers_that_cannot_be_followed_are_refused_with_the_reason(provider, why):
+    with pytest.raises(UsageError, match=f"provider {provider} has no live candles: .*{why}") as refused:
+        refuse_without_live(provider)
+    assert "DATA_PROVIDER=ccxt" in refused.value.remedy
+
+
+@pytest.mark.parametrize("provider", ["synthetic", "ccxt"])
+def test_these_can_be_followed(provider):
+    refuse_without_live(provider)
 
 
 def test_a_coin_that_the_market_does_not_have_is_refused_before_the_first_scan():
     with pytest.raises(UsageError, match="SOL-USD"):
-        live_feed(plain_settings(symbols=("BTC-USD", "SOL-USD")), [])
+        synthetic_feed(plain_settings(symbols=("BTC-USD", "SOL-USD")), [])

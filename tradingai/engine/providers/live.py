@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from tradingai.engine.core.candles import Candles, datetime_to_us, us_to_datetime
 from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.events import Event
 from tradingai.engine.core.jsonio import iso_z, parse_iso
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import MINUTE_US, parse_market
@@ -42,6 +43,10 @@ class LiveFeed(Protocol):
         The oldest come first when there are more than the provider gives at once; none is no error. Raises
         whatever keeps the provider from answering.
         """
+        ...
+
+    def told(self) -> Sequence[Event]:
+        """What there is to tell since it was last asked, of the candles themselves or of the provider."""
         ...
 
     async def close(self) -> None:
@@ -81,21 +86,36 @@ class SyntheticFeed:
         async with self._turn:
             return await asyncio.to_thread(self._market.candles, symbol, first, last)
 
+    def told(self) -> Sequence[Event]:
+        """Nothing ever happens to a generator."""
+        return ()
+
     async def close(self) -> None:
         """Nothing is open."""
 
 
-def live_feed(settings: Settings, history: Sequence[DatasetManifest]) -> LiveFeed:
-    """The feed that continues the stored candles of the coins that are scanned.
+NO_LIVE: Final = {
+    "yfinance": "Yahoo's minute bars come late and change, and the newest holds the live price",
+    "file": "a file does not go on",
+}
+"""Providers without a live feed, and why."""
 
-    Raises UsageError when there is none for them: another provider than DATA_PROVIDER's, several markets, or
-    candles of another generator.
-    """
-    if settings.data_provider != "synthetic":
+
+def refuse_without_live(provider: str) -> None:
+    """Raise UsageError for a provider whose candles cannot be followed live."""
+    if provider in NO_LIVE:
         raise UsageError(
-            f"provider {settings.data_provider} has no live candles in this version",
-            remedy="Set DATA_PROVIDER=synthetic.",
+            f"provider {provider} has no live candles: {NO_LIVE[provider]}",
+            remedy="Set DATA_PROVIDER=ccxt to follow an exchange, or DATA_PROVIDER=synthetic.",
         )
+
+
+def synthetic_feed(settings: Settings, history: Sequence[DatasetManifest]) -> LiveFeed:
+    """The generator that continues the stored candles of the coins that are scanned.
+
+    Raises UsageError when none does: candles of another provider, of several markets, or of another
+    generator.
+    """
     market, seed, drift_at = _one_market(settings, history)
     return SyntheticFeed(SyntheticMarket(parse_market(market), seed, drift_at))
 
@@ -108,7 +128,8 @@ def _one_market(settings: Settings, history: Sequence[DatasetManifest]) -> tuple
         if not item.synthetic:
             raise UsageError(
                 f"the candles of {item.symbol} are of provider {item.provider}, live ones would be synthetic",
-                remedy="Set SYMBOLS to coins with synthetic candles, or use another --home.",
+                remedy="Set DATA_PROVIDER=ccxt to follow their exchange, SYMBOLS to coins with synthetic "
+                "candles, or use another --home.",
             )
         if item.parameters.get("generator_version") != GENERATOR_VERSION:
             raise UsageError(

@@ -7,6 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from tradingai.engine.core.events import ProviderClockDiffers
 from tradingai.engine.queries.snapshot import EventView
 
 
@@ -96,6 +97,15 @@ def _float(payload: Mapping[str, Any], name: str) -> float:
 def _jump(payload: Mapping[str, Any]) -> str:
     seconds = _float(payload, "seconds")
     return f"{'forward' if seconds > 0 else 'back'} by {abs(seconds):,.0f} s"
+
+
+def _clock_differs(payload: Mapping[str, Any]) -> str:
+    ahead_s = _float(payload, "ahead_s")
+    provider = payload.get("provider")
+    if abs(ahead_s) <= ProviderClockDiffers.agreed_s:
+        return f"{provider}: the clocks agree again"
+    side = "ahead of" if ahead_s > 0 else "behind"
+    return f"this machine's clock is {abs(ahead_s):.0f} s {side} that of {provider}"
 
 
 _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -202,6 +212,11 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{p.get('symbol')} after {_float(p, 'outage_s'):,.0f} s: {_count(p.get('candles'), 'candle')}"
     ),
     "CandlesRejected": lambda p: f"{p.get('symbol')}: {_count(p.get('count'), 'candle')}, {p.get('reason')}",
+    "CandlesRevised": lambda p: (
+        f"{p.get('symbol')}: {_count(p.get('count'), 'closed candle')} from {_clock(p.get('first'))} changed "
+        f"by up to {_float(p, 'largest_bps'):.1f} bps, or late; {_number(p.get('total'))} so far"
+    ),
+    "ProviderClockDiffers": _clock_differs,
     "CandlesCleaned": lambda p: f"{p.get('symbol')}: {p.get('detail')}",
     "ExecutionCostsChanged": lambda p: f"{p.get('file')} instead of {p.get('previous')}, by {p.get('who')}",
     "LiveCandlesCompacted": lambda p: f"{p.get('symbol')}: {_number(p.get('rows'))} into the yearly file",

@@ -57,15 +57,25 @@ class DatasetFeed:
         return {coin: item.between(after_us, until_us) for coin, item in self.series.items()}
 
 
+def read_series(paths: HomePaths, coin: str, first_us: int, last_us: int) -> StoredSeries:
+    """What is stored of the candles that open from ``first_us`` to ``last_us``, both included.
+
+    Raises MissingError when there are none, ArtifactError for damaged files.
+    """
+    candles = read_candles(paths, coin, us_to_datetime(first_us), us_to_datetime(last_us))
+    flags = read_flags(paths, coin)
+    filled = flags.ts[(flags.mask & int(Rule.FILLED)) > 0]
+    return StoredSeries(candles, ~np.isin(candles.ts, filled, assume_unique=True))
+
+
 def _read(paths: HomePaths, coin: str, first_us: int, last_us: int) -> StoredSeries:
+    series = read_series(paths, coin, first_us, last_us)
     first, last = us_to_datetime(first_us), us_to_datetime(last_us)
-    candles = read_candles(paths, coin, first, last)
+    candles = series.candles
     if (candles.start, candles.end) != (first, last):
         raise MissingError(
             f"candles of {coin} are needed from {iso_z(first)} to {iso_z(last)}; there are "
             f"{iso_z(candles.start)} to {iso_z(candles.end)}",
             remedy="Ask for fewer hours or an earlier --end, or make more candles (`tradingai data list`).",
         )
-    flags = read_flags(paths, coin)
-    filled = flags.ts[(flags.mask & int(Rule.FILLED)) > 0]
-    return StoredSeries(candles, ~np.isin(candles.ts, filled, assume_unique=True))
+    return series

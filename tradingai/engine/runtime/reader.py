@@ -64,7 +64,8 @@ class FeedReader:
         )
         candles = {symbol: found for symbol, (found, _, _) in zip(after_us, asked, strict=True) if len(found)}
         silent = {symbol: why for symbol, (_, why, _) in zip(after_us, asked, strict=True) if why}
-        return News(candles, silent, tuple(event for _, _, events in asked for event in events))
+        events = [event for _, _, found in asked for event in found]
+        return News(candles, silent, (*events, *self._feed.told()))
 
     async def _one(self, symbol: str, after_us: int, until_us: int) -> tuple[Candles, str, list[Event]]:
         outage = self._outages.get(symbol)

@@ -45,6 +45,7 @@ from tradingai.engine.core.events.engine import (
 from tradingai.engine.core.events.inputs import (
     CandlesCleaned,
     CandlesRejected,
+    CandlesRevised,
     ExecutionCostsChanged,
     FeedFailed,
     FeedRecovered,
@@ -52,6 +53,7 @@ from tradingai.engine.core.events.inputs import (
     ModelFailed,
     ModelRefused,
     ModelWarmed,
+    ProviderClockDiffers,
 )
 from tradingai.engine.core.events.jobs import (
     BackupWritten,
@@ -103,6 +105,7 @@ __all__ = [
     "BackupWritten",
     "CandlesCleaned",
     "CandlesRejected",
+    "CandlesRevised",
     "CandlesStored",
     "ClockJumped",
     "DaySummarised",
@@ -143,6 +146,7 @@ __all__ = [
     "PositionClosed",
     "PositionOpened",
     "PriceRejected",
+    "ProviderClockDiffers",
     "ReplayFinished",
     "ReplayStarted",
     "RuleFailed",

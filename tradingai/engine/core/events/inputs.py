@@ -43,6 +43,37 @@ class CandlesRejected(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CandlesRevised(Event):
+    """A provider changed candles it had given as closed, or gave some after their minute was passed over.
+
+    What was decided on stays as it was: the first closed version, which is the one that is kept.
+    """
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    provider: str
+    count: int
+    first: str
+    """Open time of the oldest of them."""
+    largest_bps: float
+    """The largest change of a close among them, in basis points; 0 for what came late."""
+    total: int
+    """All of this coin since the feed was opened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderClockDiffers(Event):
+    """The provider's clock and this machine's disagree; a candle counts as closed when both say so."""
+
+    level: ClassVar[str] = "warning"
+    agreed_s: ClassVar[float] = 2.0
+    """They agree when they are not further apart: a provider's answer tells whole seconds."""
+    provider: str
+    ahead_s: float
+    """This machine's clock minus the provider's, in seconds; about 0 when they agree again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CandlesCleaned(Event):
     """Candles that arrived were not as they should be: what was filled, repaired or left out."""
 

@@ -95,9 +95,11 @@ class ExchangeClient:
         pace: Pace,
         exchange: str | None = None,
         safe_point: Callable[[], None] = lambda: None,
+        patience_s: float = math.inf,
     ) -> None:
         """``exchange`` is EXCHANGE unless given. ``safe_point`` is called before and while waiting, and may
-        raise what ends the work. Raises UsageError for an exchange ccxt does not know, and for a proxy it
+        raise what ends the work. A failure after which one would have to wait longer than ``patience_s`` is
+        raised at once. Raises UsageError for an exchange ccxt does not know, and for a proxy it
         cannot use.
         """
         self._clock = clock
@@ -106,6 +108,7 @@ class ExchangeClient:
         self._retries = settings.provider_retries
         self._timeout_s = settings.provider_timeout_s
         self._safe_point = safe_point
+        self._patience_s = patience_s
         self._ccxt = connect(settings, exchange or settings.exchange)
         self.exchange: str = self._ccxt.id
         self.traits = traits_of(self.exchange, self._ccxt.features)
@@ -178,6 +181,13 @@ class ExchangeClient:
             )
         return page
 
+    def answered_us(self) -> int | None:
+        """The exchange's clock in the newest answer that this task got, microseconds to the full second.
+
+        It was not earlier when the answer was made. None when the answer did not say.
+        """
+        return _answer.get(Answer()).dated_us
+
     async def trading_days(self, market: Market, since_us: int) -> tuple[int, ...]:
         """Opening times of the days from ``since_us`` on that have a candle, microseconds, at most a page."""
 
@@ -244,6 +254,8 @@ class ExchangeClient:
             if fault.wait_s is not None:
                 self._pace.hold(fault.wait_s)
             pause = max(fault.wait_s or 0.0, backoff_s(attempt, self._rng))
+            if pause > self._patience_s:
+                raise fault.error
             _log.warning("%s; try %d of %d in %.1f s", fault.error, attempt + 2, self._retries + 1, pause)
             await wait(pause, self._clock, self._safe_point)
         raise AssertionError("unreachable")

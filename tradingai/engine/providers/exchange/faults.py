@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from tradingai.engine.core.errors import ProviderError, TradingAIError, UsageError
@@ -46,6 +47,17 @@ class Answer:
     body: str = ""
     sent_at: float = 0.0
     """Monotonic time at which the request left."""
+
+    @property
+    def dated_us(self) -> int | None:
+        """The server's clock in the Date header, microseconds to the full second; None without one."""
+        for name, value in self.headers.items():
+            if name.lower() == "date":
+                try:
+                    return round(parsedate_to_datetime(value).timestamp()) * 1_000_000
+                except ValueError:
+                    return None
+        return None
 
     @property
     def retry_after_s(self) -> float | None:

@@ -1,0 +1,476 @@
+"""The scan loop on an exchange's candles: the real ccxt, and a loopback server on the test's clock."""
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import numpy as np
+import pytest
+from tradingai.cli.main import main
+from tradingai.engine.core.candles import Candles, datetime_to_us
+from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.reporting import SilentReporter
+from tradingai.engine.core.symbols import MINUTE_US
+from tradingai.engine.decision.records import decisions_sha256
+from tradingai.engine.providers.cleaning import clean
+from tradingai.engine.providers.exchange.client import ExchangeClient
+from tradingai.engine.providers.exchange.feed import OVERLAP_MINUTES, ExchangeFeed
+from tradingai.engine.providers.exchange.pace import OwnPace
+from tradingai.engine.providers.live import NO_CANDLES
+from tradingai.engine.providers.storing import store_cleaned
+from tradingai.engine.runtime.records import stored_decision
+from tradingai.engine.runtime.replay import plan_replay, read_inputs, replay
+from tradingai.engine.runtime.verify import verify_run
+from tradingai.engine.store.candle_files import DatasetIdentity
+
+from tests.fakes.command_line import tradingai
+from tests.fakes.homes import new_home, plain_settings
+from tests.fakes.leaping_clock import LeapingClock
+from tests.fakes.live import RunningClock, open_bench, promote, sure_artifact
+from tests.fakes.live_exchange import listed, live_exchange, moved
+from tests.fakes.real_candles import real_candles
+from tests.fakes.stored_market import opinionated_on
+
+REAL = real_candles()
+BTC, ETH = "BTC-USD", "ETH-USD"
+NOW = datetime(2023, 3, 12, 6, 0, 0, tzinfo=UTC)
+NOW_US = datetime_to_us(NOW)
+
+
+@cache
+def market():
+    """BTC as it was; another coin with the same hours seven hours later, and at another price."""
+    later = moved(REAL, 420, 0.07)
+    return {BTC: REAL[REAL.ts >= later.ts[0]], ETH: later[later.ts <= REAL.ts[-1]]}
+
+
+async def nothing_stored(_symbol, _after_us, _until_us):
+    return NO_CANDLES
+
+
+@asynccontextmanager
+async def feed_of(api, clock, stored=nothing_stored, **settings):
+    waits = LeapingClock()
+    client = ExchangeClient(
+        api.settings(**settings), clock=waits, rng=np.random.default_rng(1), pace=OwnPace(waits)
+    )
+    origin = DatasetIdentity("ccxt", None, None, {"exchange": api.exchange})
+    feed = ExchangeFeed(client, clock, stored, origin, budget_s=10)
+    try:
+        yield feed
+    finally:
+        await feed.close()
+    assert not api.odd
+
+
+def expected(symbol, after_us, until_us) -> Candles:
+    candles = market()[symbol]
+    return candles[(candles.ts > after_us) & (candles.ts + MINUTE_US <= until_us)]
+
+
+def assert_same(found, wanted):
+    for name, column in wanted.columns().items():
+        np.testing.assert_array_equal(found.columns()[name], column, err_msg=name)
+
+
+@pytest.mark.parametrize("exchange", ["binance", "coinbase", "kraken"])
+async def test_one_request_gives_what_has_closed_and_nothing_else(exchange):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock, exchange) as (api, _):
+        async with feed_of(api, clock) as feed:
+            newest = NOW_US - 20 * MINUTE_US
+            for scan in range(4):
+                until = datetime_to_us(clock.now())
+                found = await feed.closed(BTC, newest, until)
+                assert_same(found, expected(BTC, newest, until))
+                assert (len(found), len(api.pages)) == (19 if scan == 0 else 2, scan + 1)
+                newest = int(found.ts[-1])
+                clock.advance(120.4)
+            assert feed.told() == []
+
+
+@pytest.mark.parametrize(("exchange", "pages"), [("binance", 4), ("coinbase", 12)])
+async def test_history_is_taken_page_by_page(exchange, pages):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock, exchange) as (api, _):
+        async with feed_of(api, clock) as feed:
+            after = int(market()[BTC].ts[0]) - MINUTE_US
+            found = await feed.closed(BTC, after, NOW_US)
+            assert_same(found, expected(BTC, after, NOW_US))
+            assert len(api.pages) <= pages
+
+
+@pytest.mark.parametrize("seconds", [-90, -3, 0, 3, 90])
+async def test_a_candle_is_given_once_both_clocks_say_that_it_has_closed(seconds):
+    """The open minute moves: whoever took it would have another close."""
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, exchange):
+        exchange.seconds = seconds
+        async with feed_of(api, clock) as feed:
+            newest = NOW_US - 20 * MINUTE_US
+            for _ in range(3):
+                until = datetime_to_us(clock.now())
+                found = await feed.closed(BTC, newest, until)
+                assert_same(found, expected(BTC, newest, min(until, exchange())))
+                newest = int(found.ts[-1])
+                clock.advance(120)
+            told = feed.told()
+    assert [round(event.ahead_s) for event in told] == ([] if seconds == 0 else [-seconds])
+
+
+async def test_clocks_that_agree_again_are_told_once():
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, exchange):
+        async with feed_of(api, clock) as feed:
+            for seconds in (0, 90, 90, 0.5, 0):
+                exchange.seconds = seconds
+                await feed.closed(BTC, NOW_US - 20 * MINUTE_US, NOW_US)
+            assert [round(event.ahead_s) for event in feed.told()] == [-90, 0]
+
+
+async def test_a_candle_that_closes_in_a_moment_is_waited_for():
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, exchange):
+        exchange.seconds = -0.7
+        async with feed_of(api, clock) as feed:
+            found = await feed.closed(BTC, NOW_US - 3 * MINUTE_US, NOW_US)
+    assert_same(found, expected(BTC, NOW_US - 3 * MINUTE_US, NOW_US))
+    assert len(api.pages) == 2
+    assert clock.now() - NOW == timedelta(seconds=1)
+
+
+async def test_an_exchange_whose_answers_carry_no_time_is_asked_for_it_first():
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock, dated=False) as (api, exchange):
+        exchange.seconds = -90
+        async with feed_of(api, clock) as feed:
+            found = await feed.closed(BTC, NOW_US - 5 * MINUTE_US, NOW_US)
+            assert_same(found, expected(BTC, NOW_US - 5 * MINUTE_US, exchange()))
+            paths = [request.path.rpartition("/")[2] for request in api.requests]
+            assert paths == ["exchangeInfo", "klines", "time", "klines"]
+
+
+async def test_a_revision_and_a_late_candle_are_told_once_and_change_nothing_that_was_given():
+    clock = RunningClock(NOW)
+    revised, late = NOW_US - MINUTE_US, NOW_US - 2 * MINUTE_US
+    with live_exchange(market(), clock) as (api, _):
+        listed(api, BTC).revisions[revised] = (NOW_US + 90_000_000, 1.001)
+        listed(api, BTC).hidden[late] = NOW_US + 200_000_000
+        async with feed_of(api, clock) as feed:
+            first = await feed.closed(BTC, NOW_US - 5 * MINUTE_US, NOW_US)
+            wanted = expected(BTC, NOW_US - 5 * MINUTE_US, NOW_US)
+            assert_same(first, wanted[wanted.ts != late])
+            told = []
+            for _ in range(3):
+                clock.advance(120)
+                until = datetime_to_us(clock.now())
+                assert_same(
+                    await feed.closed(BTC, until - 3 * MINUTE_US, until),
+                    expected(BTC, until - 3 * MINUTE_US, until),
+                )
+                told.append(feed.told())
+    (change,), (came,), nothing = told
+    assert (change.count, change.total, came.count, came.total) == (1, 1, 1, 2)
+    assert change.largest_bps == pytest.approx(10.0)
+    assert (came.largest_bps, came.first) == (0.0, "2023-03-12T05:58:00Z")
+    assert nothing == []
+
+
+@pytest.mark.parametrize("damage", ["twice", "early"])
+async def test_rows_that_overlap_are_given_once(damage):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        api.always = damage
+        async with feed_of(api, clock) as feed:
+            after = NOW_US - 20 * MINUTE_US
+            assert_same(await feed.closed(BTC, after, NOW_US), expected(BTC, after, NOW_US))
+
+
+@pytest.mark.parametrize("damage", ["nulls", "words", "off"])
+async def test_a_row_without_its_numbers_is_not_given_and_told(damage):
+    clock = RunningClock(NOW)
+    after = NOW_US - 40 * MINUTE_US
+    with live_exchange(market(), clock) as (api, _):
+        api.always = damage
+        async with feed_of(api, clock) as feed:
+            found = await feed.closed(BTC, after, NOW_US)
+            (told,) = feed.told()
+    wanted = expected(BTC, after, NOW_US)
+    assert_same(found, wanted[wanted.ts != after + 3 * MINUTE_US])
+    assert (told.symbol, told.count) == (BTC, 1)
+
+
+async def test_stored_candles_come_first_and_are_not_asked_for():
+    clock = RunningClock(NOW)
+    edge = NOW_US - 30 * MINUTE_US
+
+    async def stored(symbol, after_us, until_us):
+        candles = market()[symbol]
+        return candles[(candles.ts > after_us) & (candles.ts <= min(edge, until_us))]
+
+    with live_exchange(market(), clock) as (api, _):
+        async with feed_of(api, clock, stored) as feed:
+            after = int(market()[BTC].ts[0])
+            assert_same(await feed.closed(BTC, after, NOW_US), expected(BTC, after, NOW_US))
+            (page,) = api.pages
+            assert int(page.query["startTime"]) * 1000 == edge + MINUTE_US
+
+
+@pytest.mark.parametrize("hours", [11, 13])
+async def test_kraken_does_not_bridge_more_than_it_serves(hours):
+    clock = RunningClock(NOW)
+    edge = NOW_US - hours * 60 * MINUTE_US
+
+    async def stored(symbol, after_us, _until_us):
+        candles = market()[symbol]
+        return candles[(candles.ts > after_us) & (candles.ts <= edge)]
+
+    with live_exchange(market(), clock, "kraken") as (api, _):
+        async with feed_of(api, clock, stored) as feed:
+            found = await feed.closed(BTC, int(market()[BTC].ts[0]), NOW_US)
+            told = feed.told()
+    if hours == 11:
+        assert_same(found, expected(BTC, int(market()[BTC].ts[0]), NOW_US))
+        assert told == []
+    else:
+        assert_same(found, expected(BTC, NOW_US - 720 * MINUTE_US, NOW_US))
+        (event,) = told
+        assert "60 minutes before the 720 that kraken serves" in event.reason
+
+
+async def test_what_was_given_is_looked_at_again_for_a_few_minutes_only():
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        async with feed_of(api, clock) as feed:
+            newest = NOW_US - 20 * MINUTE_US
+            for _ in range(3):
+                until = datetime_to_us(clock.now())
+                newest = int((await feed.closed(BTC, newest, until)).ts[-1])
+                clock.advance(120)
+            last = int(api.pages[-1].query["startTime"]) * 1000
+            assert last == NOW_US + 2 * MINUTE_US - OVERLAP_MINUTES * MINUTE_US
+            assert len(feed._given[BTC]) == 2 * OVERLAP_MINUTES
+
+
+# ------------------------------------------------------------------------------------ the scan loop
+
+
+COINS = (BTC, ETH)
+SCANS = 60
+ORIGIN = DatasetIdentity("ccxt", None, None, {"exchange": "binance"})
+
+
+@cache
+def models():
+    return tuple(opinionated_on(market(), coin, market=None, synthetic=False) for coin in COINS)
+
+
+@asynccontextmanager
+async def scanning(root, clock, api, **changes):
+    """A loop over a fresh home at ``root`` that scans this exchange every two minutes."""
+    async with (
+        feed_of(api, clock) as feed,
+        open_bench(
+            root, clock=clock, feed=feed, interval_s=120, artifacts=models(), symbols=COINS, **changes
+        ) as bench,
+    ):
+        yield bench
+
+
+async def decided(bench, run=None):
+    """The decisions of a run, rebuilt from what is stored of them."""
+    run = run or bench.run_id
+    signals = {signal.key: signal for signal in await bench.store.scans.signals(run)}
+    rows = await bench.store.scans.decisions(run)
+    return [stored_decision(row, signals.get(row.signal_key)) for row in rows]
+
+
+async def verified(bench):
+    found = await verify_run(bench.store, bench.paths, bench.run_id, SilentReporter(), RealClock())
+    assert (found.identical, found.first) == (found.decisions, None)
+    return found
+
+
+async def assert_only_closed_candles(bench, exchange):
+    """Every stored candle is what it was once it had closed, and it was received after that."""
+    rows = await bench.store.live.candles(bench.run_id)
+    for symbol in COINS:
+        held = [row for row in rows if row.symbol == symbol]
+        by_time = {row.ts_us: row for row in held}
+        assert len(by_time) == len(held)
+        wanted = market()[symbol][np.isin(market()[symbol].ts, list(by_time))]
+        assert [by_time[ts].close for ts in wanted.ts.tolist()] == wanted.close.tolist()
+        for row in held:
+            received = datetime_to_us(row.received_at)
+            assert row.ts_us + MINUTE_US <= received
+            assert row.ts_us + MINUTE_US <= received + round(1e6 * exchange.seconds)
+        assert (np.diff(sorted(by_time)) == MINUTE_US).all()
+
+
+async def test_two_hours_live_are_recomputed_and_replayed_to_the_same_decisions(tmp_path):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, exchange):
+        async with scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(SCANS)
+            found = await verified(bench)
+            assert (found.decisions, found.scans) == (2 * SCANS, SCANS)
+            live = await decided(bench)
+            await assert_only_closed_candles(bench, exchange)
+            # four pages of history a coin, then one request a coin and scan
+            assert len(api.pages) == len(COINS) * (SCANS - 1 + 4)
+            reporter, settings = SilentReporter(), plain_settings(symbols=COINS)
+            for symbol in COINS:
+                store_cleaned(
+                    bench.paths, symbol, clean(market()[symbol]), ORIGIN, reporter, RealClock(), 0.0
+                )
+            plan = plan_replay(bench.paths, COINS, 2, clock.now(), 120)
+            inputs = read_inputs(bench.paths, settings, plan)
+            document = await replay(bench.store, settings, inputs, reporter, RealClock())
+            again = await decided(bench, document["run"])
+    assert len(again) == len(live) == 2 * SCANS
+    assert sum(one.signal is not None for one in live) > 3
+    assert document["synthetic"] is False
+    # the first scan of a live run is given all history, that of a replay what came since the scan before
+    assert decisions_sha256(live[2:]) == decisions_sha256(again[2:])
+    for mine, other in zip(live[:2], again[:2], strict=True):
+        assert (mine.p_up, mine.reason, mine.candle_us) == (other.p_up, other.reason, other.candle_us)
+
+
+HEALS = ("500", "drop", "html", "cut", "429", "empty", "{}", "busy", "none", "notime", "502")
+
+
+async def test_faults_that_heal_within_a_scan_lose_no_signal(tmp_path):
+    """Every answer of the first scans fails once or twice before it comes; the decisions are the same."""
+    made = []
+    for name, faults in (("clean", ()), ("faulted", HEALS)):
+        clock = RunningClock(NOW)
+        with live_exchange(market(), clock) as (api, exchange):
+            for fault in faults:
+                api.script.extend([fault, "ok", fault, fault, "ok"])
+            async with scanning(tmp_path / name, clock, api) as bench:
+                await bench.scan(SCANS // 2)
+                assert not api.script
+                assert await bench.events("FeedFailed", "CandlesRevised", "CandlesCleaned") == []
+                await assert_only_closed_candles(bench, exchange)
+                made.append(await decided(bench))
+    assert sum(one.signal is not None for one in made[0]) > 1
+    assert decisions_sha256(made[0]) == decisions_sha256(made[1])
+
+
+async def test_an_outage_is_told_and_the_next_answer_fills_the_gap(tmp_path):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, exchange):
+        async with scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(5)
+            api.always = "502"
+            await bench.scan(5)
+            assert (await bench.reasons())[-5:] == ["no_new_candle"] * 5
+            api.always = "ok"
+            await bench.scan(20)
+            failed, recovered = await bench.events("FeedFailed"), await bench.events("FeedRecovered")
+            assert (
+                {event["symbol"] for event in failed}
+                == {event["symbol"] for event in recovered}
+                == set(COINS)
+            )
+            assert "binance answered HTTP 502" in failed[0]["reason"]
+            assert await bench.events("CandlesCleaned") == []
+            await assert_only_closed_candles(bench, exchange)
+            await verified(bench)
+
+
+async def test_a_coin_that_is_halted_does_not_silence_the_others(tmp_path):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        async with scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(2)
+            listed(api, ETH).candles = market()[ETH][market()[ETH].ts < NOW_US]
+            await bench.scan(4)
+            assert (await bench.reasons(ETH))[-4:] == ["no_new_candle"] * 4
+            assert "no_new_candle" not in await bench.reasons(BTC)
+            await verified(bench)
+
+
+@pytest.mark.parametrize("seconds", [-90, 90])
+async def test_a_clock_that_is_off_brings_no_open_candle_into_a_decision(tmp_path, seconds):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, exchange):
+        exchange.seconds = seconds
+        async with scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(10)
+            (told,) = await bench.events("ProviderClockDiffers")
+            assert told["ahead_s"] == pytest.approx(-seconds, abs=1)
+            await assert_only_closed_candles(bench, exchange)
+            rows = await bench.decisions()
+            behind = timedelta(minutes=2 if seconds < 0 else 0)
+            assert {row.at - row.candle for row in rows} == {timedelta(minutes=1) + behind}
+            await verified(bench)
+
+
+async def test_a_candle_that_is_revised_later_stays_what_was_decided_on(tmp_path):
+    clock = RunningClock(NOW)
+    revised = NOW_US + MINUTE_US
+    with live_exchange(market(), clock) as (api, exchange):
+        listed(api, BTC).revisions[revised] = (NOW_US + 3 * MINUTE_US, 1.01)
+        async with scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(10)
+            (told,) = await bench.events("CandlesRevised")
+            assert (told["symbol"], told["count"], round(told["largest_bps"])) == (BTC, 1, 100)
+            await assert_only_closed_candles(bench, exchange)
+            await verified(bench)
+
+
+async def test_a_missing_minute_is_filled_and_what_comes_late_for_it_is_told(tmp_path):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        listed(api, BTC).hidden[NOW_US] = NOW_US + 5 * MINUTE_US
+        async with scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(6)
+            (cleaned,) = await bench.events("CandlesCleaned")
+            assert cleaned["detail"] == "1 minutes filled flat"
+            (told,) = await bench.events("CandlesRevised")
+            assert (told["first"], told["largest_bps"]) == ("2023-03-12T06:00:00Z", 0.0)
+            await verified(bench)
+
+
+# -------------------------------------------------------------------------------- the command line
+
+
+def test_run_follows_the_exchange_and_every_decision_is_verified(tmp_path):
+    """The candles of 2023, moved so that they go by now."""
+    clock = RealClock()
+    now_us = datetime_to_us(clock.now())
+    going_by = moved(REAL, (now_us - int(REAL.ts[-60])) // MINUTE_US)
+    home = new_home(tmp_path / "home")
+    promote(home, clock, sure_artifact())
+    with live_exchange({BTC: going_by}, clock) as (api, _):
+        environment = {**api.environment, "SYMBOLS": BTC}
+        done = tradingai(home.root, "run", "--interval", "1", "--scans", "2", "--json", **environment)
+        assert (done.status, api.odd) == (0, []), done.err
+        assert done.document["run_by_reason"].get("emitted") == 1
+        asked = len(api.pages)
+        checked = tradingai(home.root, "observe", "verify", "--json", **environment)
+        assert (checked.status, len(api.pages)) == (0, asked), checked.err
+    assert (checked.document["decisions"], checked.document["identical"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"DATA_PROVIDER": "yfinance"}, "the newest holds the live price"),
+        ({"DATA_PROVIDER": "file"}, "a file does not go on"),
+        ({"DATA_PROVIDER": "ccxt"}, "are of ccxt kraken, live ones would be of ccxt binance"),
+        ({"DATA_PROVIDER": "ccxt", "EXCHANGE": "nowhere"}, "nowhere"),
+        ({}, "are of provider ccxt, live ones would be synthetic"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_before_the_first_scan(
+    tmp_path, capsys, monkeypatch, settings, words
+):
+    home = new_home(tmp_path / "home")
+    origin = DatasetIdentity("ccxt", None, None, {"exchange": "kraken"})
+    store_cleaned(home, BTC, clean(REAL), origin, SilentReporter(), RealClock(), 0.0)
+    for name, value in {"SYMBOLS": BTC, **settings}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["--home", str(home.root), "run", "--scans", "1"]) == 2
+    assert words in capsys.readouterr().err.replace("\n", " ")
