@@ -218,6 +218,23 @@ def scan(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
+def execution(bench: Bench) -> list[Row]:
+    """Reading a tick export, beside polars reading the file whole."""
+    import bench_execution
+
+    path = bench.home / "BTCUSD_bench.csv"
+    bench_execution.write_ticks(path, bench_execution.ROWS)
+    ours, whole = (bench_execution.measure(path, how) for how in ("stream", "whole"))
+    path.unlink()
+    rate, base = (found["rows"] / found["seconds"] for found in (ours, whole))
+    name = "polars, the file whole"
+    return [
+        Row("ticks imported", rate, "rows/s", None, "≥", name, base, rate / base),
+        Row("memory of the import", ours["peak_mb"], "MB", None, "≤", name, whole["peak_mb"],
+            whole["peak_mb"] / ours["peak_mb"]),
+    ]  # fmt: skip
+
+
 def _candles_of(bench: Bench) -> list[str]:
     """The coins, generated where the candles benchmark has not done it before."""
     from tradingai.engine.core.paths import HomePaths
@@ -238,6 +255,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "ppo": ppo,
     "training": training,
     "scan": scan,
+    "execution": execution,
 }
 
 

@@ -15,8 +15,8 @@ from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.decision.state import DeskConfig
-from tradingai.engine.evaluation import evaluate
-from tradingai.engine.evaluation.backtest import BacktestPlan
+from tradingai.engine.evaluation import cost_effect, evaluate
+from tradingai.engine.evaluation.backtest import BacktestPlan, backtest
 from tradingai.engine.evaluation.evaluate import evaluate_model, report_path
 from tradingai.engine.evaluation.leakage import battery
 from tradingai.engine.features.build import build_features
@@ -27,7 +27,7 @@ from tradingai.engine.models.voice import NetworkVoice
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.registry.verify import recomputing, verify
-from tradingai.engine.risk.costs import ExecutionCosts
+from tradingai.engine.risk.costs import SESSIONS, CostLevel, ExecutionCosts, SessionCosts
 from tradingai.engine.training.config import LstmTraining
 from tradingai.engine.training.lstm import train_lstm
 
@@ -63,7 +63,7 @@ class Bench:
         )  # fmt: skip
 
     def examined(self):
-        loaded = evaluate._load(self.paths, best_path(self.paths, MODEL))
+        loaded = evaluate.load_judged(self.paths, best_path(self.paths, MODEL))
         return evaluate._examined(loaded, loaded.coins[0])
 
     def entries(self):
@@ -165,6 +165,42 @@ def test_other_costs_keep_the_attempt_and_change_the_backtest(bench, built):
     assert again.sha256 != first.sha256
     assert bench.entries() == before + 1
     assert bench.evaluate(plan=dear).skipped
+
+
+def test_the_effect_of_measured_costs_is_that_of_the_real_backtest(built, monkeypatch):
+    bench, evaluated, _ = built
+    entry = read_ledger(bench.paths.ledger).evaluations(MODEL)[-1]
+    monkeypatch.setattr(cost_effect, "_traded", lambda _paths, _reasons: (entry,))
+    level = SessionCosts(CostLevel(3.0, 3.0, 3.0, 500), CostLevel(0.5, 0.5, 0.5, 500))
+    measured = ExecutionCosts(pairs={"BTC-USD": dict.fromkeys(SESSIONS, level)})
+    plan, none = BacktestPlan(), ExecutionCosts()
+    effect = cost_effect.cost_effect(bench.paths, plan, none, measured, SilentReporter())
+    assert effect["reason"] == ""
+    (coin,) = effect["coins"]
+    assert (coin["model"], coin["version"], coin["symbol"]) == (MODEL, "v1.0.0", "BTC-USD")
+    (report,) = evaluated.report.coins
+    names = ("trades", "win_rate", "net_r", "accuracy", "break_even_accuracy")
+    assert coin["before"] == {name: getattr(report.backtest, name) for name in names}
+    examined = bench.examined()
+    loaded = evaluate.load_judged(bench.paths, best_path(bench.paths, MODEL))
+    traded = loaded.coins[0].traded(MODEL, examined.test, examined.probability)
+    again = backtest(BacktestPlan(DeskConfig(costs=measured)), traded, SilentReporter())
+    assert coin["after"] == {name: getattr(again, name) for name in names}
+    assert coin["after"]["net_r"] > coin["before"]["net_r"]
+    other = ExecutionCosts(pairs={"ETH-USD": dict.fromkeys(SESSIONS, level)})
+    nothing = cost_effect.cost_effect(bench.paths, plan, none, other, SilentReporter())
+    assert (nothing["coins"], nothing["reason"]) == (
+        [], "no live model speaks of a coin whose costs changed",
+    )  # fmt: skip
+
+
+def test_without_a_live_model_there_is_no_effect_to_show(built):
+    level = SessionCosts(CostLevel.constant(1.0), CostLevel.constant(1.0))
+    measured = ExecutionCosts(pairs={"BTC-USD": {"tokyo": level}})
+    effect = cost_effect.cost_effect(
+        built[0].paths, BacktestPlan(), ExecutionCosts(), measured, SilentReporter()
+    )
+    assert (effect["coins"], effect["reason"]) == ([], "no model is live")
 
 
 def test_other_thresholds_keep_the_attempt_and_are_marked(bench):

@@ -32,7 +32,7 @@ COMMANDS = (
     ),
     LazyCommand("metrics", "Metrics of a run: export those of the last hours to a file."),
     LazyCommand("ftmo", "The account and its rules: status, reset."),
-    LazyCommand("execution", "Execution costs: show, import, rollback."),
+    LazyCommand("execution", "Execution costs: show, measure, import, rollback."),
     LazyCommand("telegram", "Telegram: check."),
 )
 

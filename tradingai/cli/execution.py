@@ -8,17 +8,21 @@ import typer
 
 from tradingai.cli.context import JsonFlag, invocation, writing
 from tradingai.cli.output import write_json, write_line
-from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.errors import InterruptedRunError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
+EffectOption = Annotated[
+    bool,
+    typer.Option("--effect/--no-effect", help="Trade the live models by the costs before and after."),
+]
 _Kind = Literal["auto", "ticks", "deals", "bars"]
 _KINDS: Final[tuple[_Kind, ...]] = ("auto", "ticks", "deals", "bars")
 
 
 @app.callback()
 def execution() -> None:
-    """Execution costs: show, import, rollback."""
+    """Execution costs: show, measure, import, rollback."""
 
 
 @app.command()
@@ -31,6 +35,63 @@ def show(ctx: typer.Context, as_json: JsonFlag = False) -> int:
         write_json(document)
     else:
         show_costs(document)
+    return 0
+
+
+@app.command()
+def measure(
+    ctx: typer.Context,
+    *,
+    duration: Annotated[float, typer.Option("--duration", help="How long, in minutes.")] = 60.0,
+    every: Annotated[float, typer.Option("--every", help="Seconds between two looks.")] = 5.0,
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", metavar="A,B", help="Pairs; default: the settings' SYMBOLS.")
+    ] = None,
+    exchange: Annotated[
+        str | None, typer.Option("--exchange", help="A ccxt exchange; default: the settings' EXCHANGE.")
+    ] = None,
+    notional: Annotated[
+        float | None,
+        typer.Option("--notional", help="Worth of the order that slips; default: the paper account's."),
+    ] = None,
+    effect: EffectOption = True,
+    as_json: JsonFlag = False,
+) -> int:
+    """Sample spread and slippage from an exchange's order book; the costs before stay on file.
+
+    Ctrl-C ends it early and keeps what was sampled. A session with fewer than 100 samples has the figures of
+    the whole day.
+    """
+    from tradingai.cli.execution_report import show_measured
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.core.commands import MeasureExecution
+    from tradingai.engine.core.symbols import parse_symbols
+
+    _positive(duration, "--duration", "60")
+    _positive(every, "--every", "5")
+    if notional is not None:
+        _positive(notional, "--notional", "50000")
+    pairs = None if symbols is None else parse_symbols(symbols)
+
+    async def body(current: Work) -> dict[str, Any]:
+        issued = current.issue()
+        command = MeasureExecution(
+            **issued, who=issued["sender"], duration_s=60 * duration, every_s=every, symbols=pairs,
+            exchange=exchange, notional=notional, effect=effect,
+        )  # fmt: skip
+        return dict((await current.run([command]))[0].result)
+
+    result = work(writing(ctx), body)
+    if as_json and not result["stopped"]:
+        write_json(result)
+    elif not as_json:
+        show_measured(result, invocation(ctx))
+    if result["stopped"]:
+        samples = result["origin"]["counts"]["samples"]
+        raise InterruptedRunError(
+            f"{result['stopped']}; the {samples:,} samples until then are kept in {result['file']}",
+            remedy="Measure longer to replace them; `tradingai execution rollback` goes back.",
+        )
     return 0
 
 
@@ -54,6 +115,7 @@ def import_file(
         float | None,
         typer.Option("--point", help="Price of one point of a bar's SPREAD; default: by the decimals."),
     ] = None,
+    effect: EffectOption = True,
     as_json: JsonFlag = False,
 ) -> int:
     """Measure spread or slippage from an export of MetaTrader 5; the costs before stay on file.
@@ -68,15 +130,15 @@ def import_file(
     from tradingai.engine.core.symbols import parse_symbol
 
     path, pair = existing_file(file), None if symbol is None else parse_symbol(symbol)
-    if point is not None and not 0 < point < float("inf"):
-        raise UsageError(f"--point {point:g} is no price", remedy="Give for example 0.01.")
+    if point is not None:
+        _positive(point, "--point", "0.01")
     export_kind = _kind(kind)
 
     async def body(current: Work) -> dict[str, Any]:
         issued = current.issue()
         command = ImportExecution(
             **issued, file=path, who=issued["sender"], export_kind=export_kind, symbol=pair,
-            timezone=timezone, point=point,
+            timezone=timezone, point=point, effect=effect,
         )  # fmt: skip
         return dict((await current.run([command]))[0].result)
 
@@ -107,6 +169,12 @@ def rollback(
         write_line(f"{now} holds now, instead of {before}.")
         write_line(RESTART)
     return 0
+
+
+def _positive(value: float, option: str, example: str) -> None:
+    """Raise UsageError for a number that is not above zero, or none."""
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{option} {value:g} is not above zero", remedy=f"Give for example {example}.")
 
 
 def _kind(text: str) -> _Kind:

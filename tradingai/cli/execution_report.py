@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tradingai.cli.context import Invocation
-from tradingai.cli.output import count, table, write_line
+from tradingai.cli.output import count, percent, table, write_line
 
 if TYPE_CHECKING:
     from tradingai.engine.risk.costs import CostLevel, ExecutionCosts, Session
@@ -152,7 +152,34 @@ def show_measured(result: Mapping[str, Any], call: Invocation) -> None:
     for line in result["notes"]:
         write_line(f"Note: {line}")
     write_line(levels_table(costs_document(call)["pairs"]))
+    if result["effect"] is not None:
+        show_effect(result["effect"])
     write_line(RESTART)
+
+
+def show_effect(effect: Mapping[str, Any]) -> None:
+    """The live models' backtest before and after."""
+    if effect["coins"]:
+        write_line(f"Effect on {effect['how']}:")
+        rows = [
+            (
+                f"{coin['model']} {coin['version']}",
+                coin["symbol"],
+                f"{coin['start'][:10]} to {coin['end'][:10]}",
+                name,
+                count(coin[name]["trades"]),
+                percent(coin[name]["win_rate"]),
+                f"{coin[name]['net_r']:+.1f}",
+                percent(coin[name]["accuracy"]),
+                percent(coin[name]["break_even_accuracy"]),
+            )
+            for coin in effect["coins"]
+            for name in ("before", "after")
+        ]
+        headers = ("model", "pair", "days", "costs", "trades", "win rate", "net R", "right", "break-even")
+        write_line(table(headers, rows, right=headers[4:]))
+    if effect["reason"]:
+        write_line(f"Effect on a backtest not shown: {effect['reason']}")
 
 
 def roll_back_costs(call: Invocation, to: str | None) -> tuple[str, str]:

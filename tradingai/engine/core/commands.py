@@ -94,6 +94,26 @@ class ImportExecution(JobCommand):
     timezone: str = "ftmo"
     point: float | None = None
     """Price of one point of a bar's SPREAD; None: by the decimals of the prices."""
+    effect: bool = True
+    """Whether to trade the live models by the costs before and after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureExecution(JobCommand):
+    """Sample spread and slippage from an exchange's order book into the execution metrics."""
+
+    who: str
+    """Kept with the measurement."""
+    duration_s: float
+    every_s: float
+    symbols: tuple[str, ...] | None = None
+    """None: SYMBOLS."""
+    exchange: str | None = None
+    """None: EXCHANGE."""
+    notional: float | None = None
+    """Worth of the order whose slippage is measured; None: the paper account's."""
+    effect: bool = True
+    """Whether to trade the live models by the costs before and after."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,7 +91,7 @@ def evaluate_model(
     """
     started = clock.monotonic()
     plan = plan or BacktestPlan()
-    loaded = _load(paths, artifact_path(paths, target))
+    loaded = load_judged(paths, artifact_path(paths, target))
     candidate = loaded.candidate(thresholds, plan)
     done = None if fresh else ledger.recall(candidate)
     if done is not None:
@@ -118,7 +118,7 @@ def recompute_certificate(
     Raises MissingError or ArtifactError when the data it was evaluated on are not stored any more.
     """
     inputs = report.coins[0].inputs
-    loaded = _load(paths, artifact, expect_sha256=inputs["artifact_sha256"])
+    loaded = load_judged(paths, artifact, expect_sha256=inputs["artifact_sha256"])
     plan = BacktestPlan.from_json(inputs["backtest"])
     assessments = _assess(paths, loaded, Thresholds(**report.thresholds), plan, reporter, clock)
     attempts = {coin.symbol: coin.attempt for coin in report.coins}
@@ -150,7 +150,7 @@ def differences(before: ModelReport, after: ModelReport) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Loaded:
+class Loaded:
     """A model beside the data of all coins it looks at, in the order of its inputs."""
 
     path: Path
@@ -193,7 +193,8 @@ class _Loaded:
         )
 
 
-def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Loaded:
+def load_judged(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> Loaded:
+    """An artifact beside the stored data it was trained on. Raises MissingError or ArtifactError."""
     artifact = load_artifact(path, expect_sha256)
     voice = load_voice(paths, artifact)
     data = [load_dataset(paths, symbol) for symbol in voice.inputs]
@@ -201,7 +202,7 @@ def _load(paths: HomePaths, path: Path, expect_sha256: str | None = None) -> _Lo
         if one.symbol in artifact.symbols:
             check_data(artifact, one)
     check_together(data)
-    return _Loaded(path, voice, tuple(StoredCoin.read(paths, one) for one in data))
+    return Loaded(path, voice, tuple(StoredCoin.read(paths, one) for one in data))
 
 
 def load_voice(paths: HomePaths, artifact: ModelArtifact) -> Voice:
@@ -218,7 +219,7 @@ def load_voice(paths: HomePaths, artifact: ModelArtifact) -> Voice:
 
 def _assess(
     paths: HomePaths,
-    loaded: _Loaded,
+    loaded: Loaded,
     thresholds: Thresholds,
     plan: BacktestPlan,
     reporter: Reporter,
@@ -235,7 +236,7 @@ def _assess(
 
 def _assess_coin(
     paths: HomePaths,
-    loaded: _Loaded,
+    loaded: Loaded,
     coin: StoredCoin,
     thresholds: Thresholds,
     plan: BacktestPlan,
@@ -286,7 +287,7 @@ class _Coinwise:
 
 
 def _report(
-    loaded: _Loaded, assessments: Sequence[Assessment], attempts: Mapping[str, int], version: str
+    loaded: Loaded, assessments: Sequence[Assessment], attempts: Mapping[str, int], version: str
 ) -> ModelReport:
     """The report of one version from what was found of its coins."""
     artifact = loaded.artifact
@@ -297,7 +298,7 @@ def _report(
     )
 
 
-def _examined(loaded: _Loaded, coin: StoredCoin) -> Examined:
+def _examined(loaded: Loaded, coin: StoredCoin) -> Examined:
     """The model with one coin's data, and what it says on that coin's test range."""
     data, test = coin.data, coin.data.split.test
     values = {one.symbol: one.values for one in loaded.data}
@@ -337,7 +338,7 @@ def _oracle(paths: HomePaths, symbol: str) -> Floats | None:
         return None
 
 
-def _inputs(loaded: _Loaded, coin: StoredCoin, test_sha256: str, probability: Floats) -> dict[str, Any]:
+def _inputs(loaded: Loaded, coin: StoredCoin, test_sha256: str, probability: Floats) -> dict[str, Any]:
     artifact, data = loaded.artifact, coin.data
     return {
         "artifact_sha256": artifact.sha256,

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from tradingai.engine.core.candles import us_to_datetime
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.errors import DataError
+from tradingai.engine.core.errors import DataError, InterruptedRunError
 from tradingai.engine.core.events import ExecutionCostsChanged
 from tradingai.engine.core.jsonio import iso_z
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.settings import Settings
+from tradingai.engine.decision.configure import desk_config, execution_costs
 from tradingai.engine.providers.mt5.deals import read_slippage
 from tradingai.engine.providers.mt5.export_file import ExportFile, recognise
 from tradingai.engine.providers.mt5.quotes import QuoteReader
@@ -49,20 +50,30 @@ def import_execution(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
 ) -> dict[str, Any]:
     """The worker's function for an ``ImportExecution`` command. Nothing is written before all was read."""
-    del settings
     server = ServerTime.named(params["timezone"])
     export = recognise(Path(params["file"]), params["export_kind"])
     read = _read_deals if export.kind == "deals" else _read_quotes
     measured = read(export, server, params, reporter)
-    return publish(paths, measured, str(params["who"]), reporter, RealClock())
+    return publish(paths, settings, measured, params, reporter, RealClock())
 
 
 def publish(
-    paths: HomePaths, measured: Measured, who: str, reporter: Reporter, clock: Clock
+    paths: HomePaths,
+    settings: Settings,
+    measured: Measured,
+    params: Mapping[str, Any],
+    reporter: Reporter,
+    clock: Clock,
 ) -> dict[str, Any]:
-    """Write the new file and move the link; what it holds and what was assumed, for whoever asked."""
+    """Write the new file and move the link; what it holds, what was assumed, and what it does to a backtest.
+
+    ``params`` names who asked (``who``) and whether the ``effect`` is wanted. An interruption while that is
+    computed leaves the new file in place and the effect out.
+    """
+    who = str(params["who"])
     notes: tuple[str, ...] = ()
     previous: str = DEFAULTS
+    documents: dict[str, dict[str, Any] | None] = {}
 
     def make(before: dict[str, Any] | None, file: str | None) -> dict[str, Any]:
         nonlocal notes, previous
@@ -80,6 +91,7 @@ def publish(
         merged = merge(before, measured.measurements, origin, header)
         parse_pairs(merged.document)
         notes = merged.notes
+        documents.update(before=before, after=merged.document)
         return merged.document
 
     reporter.safe_point()
@@ -94,7 +106,23 @@ def publish(
         "previous": previous,
         "origin": measured.origin,
         "notes": list(notes),
+        "effect": _effect(paths, settings, documents, reporter) if params["effect"] else None,
     }
+
+
+def _effect(
+    paths: HomePaths, settings: Settings, documents: Mapping[str, dict[str, Any] | None], reporter: Reporter
+) -> dict[str, Any]:
+    """The live models' backtest by the costs before and after; why there is none where it was called off."""
+    from tradingai.engine.evaluation.backtest import BacktestPlan
+    from tradingai.engine.evaluation.cost_effect import cost_effect
+
+    before, after = (execution_costs(settings, documents[name]) for name in ("before", "after"))
+    plan = BacktestPlan(desk_config(settings), settings.scan_interval_s)
+    try:
+        return cost_effect(paths, plan, before, after, reporter)
+    except InterruptedRunError as error:
+        return {"how": "", "coins": [], "reason": error.message}
 
 
 def _read_quotes(

@@ -260,6 +260,14 @@ def _execution_import(
     return import_execution(paths, settings, params, reporter)
 
 
+def _execution_measure(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.jobs.execution_measure import measure_execution
+
+    return measure_execution(paths, settings, params, reporter)
+
+
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse_iso(text)
 
@@ -272,4 +280,5 @@ KINDS: Final[Mapping[str, JobFunction]] = {
     "evaluate": _evaluate,
     "folds": _folds,
     "execution_import": _execution_import,
+    "execution_measure": _execution_measure,
 }
