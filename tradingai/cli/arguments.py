@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import MULTI_COIN_MODELS, lstm_name, parse_symbol
@@ -20,6 +21,15 @@ def parse_time(text: str, option: str) -> datetime:
             f"{option} {text!r} is no time", remedy="Write 2025-07-01 or 2025-07-01T13:45Z; it is UTC."
         ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def parse_source(text: str) -> Literal["ccxt", "yfinance"]:
+    """A provider that candles can be fetched from. Raises UsageError naming them."""
+    if text == "ccxt":
+        return "ccxt"
+    if text == "yfinance":
+        return "yfinance"
+    raise UsageError(f"nothing can be fetched from {text!r}", remedy="Choose ccxt or yfinance.")
 
 
 def parse_model(text: str) -> str:

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tradingai.cli.arguments import existing_file, parse_time
+from tradingai.cli.arguments import existing_file, parse_source, parse_time
 from tradingai.cli.context import JsonFlag, invocation, writing
 from tradingai.cli.output import count, moment, table, write_json, write_line
+from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import parse_market, parse_symbol, parse_symbols
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -28,7 +29,7 @@ ReplaceOption = Annotated[
 
 @app.callback()
 def data() -> None:
-    """Candles: generate, import, list, quality."""
+    """Candles: generate, fetch, import, list, quality."""
 
 
 @app.command()
@@ -67,6 +68,59 @@ def generate(
                     **current.issue(), symbol=symbol, market=preset or settings.synthetic_market, start=first,
                     end=last, replace=replace, seed=settings.synthetic_seed if seed is None else seed,
                     drift_at=drift,
+                )
+                for symbol in chosen
+            ]
+        )  # fmt: skip
+        return chosen
+
+    chosen = work(writing(ctx), body)
+    return show_datasets(ctx, chosen, as_json=as_json)
+
+
+@app.command()
+def fetch(
+    ctx: typer.Context,
+    *,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="ccxt or yfinance; default: DATA_PROVIDER, else ccxt.")
+    ] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", help="Of ccxt: binance, coinbase, kraken, …; default: EXCHANGE."),
+    ] = None,
+    symbols: SymbolsOption = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="UTC; default: where the stored candles end.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="UTC; default: the newest closed candle.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Allow candles of another source to be replaced.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Download real candles; interrupted it goes on where it stopped, again it fetches only what is new."""
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.core.commands import FetchCandles
+
+    first = None if start is None else parse_time(start, "--start")
+    last = None if end is None else parse_time(end, "--end")
+    source = None if provider is None else parse_source(provider)
+    named = None if symbols is None else parse_symbols(symbols)
+
+    async def body(current: Work) -> tuple[str, ...]:
+        settings = current.settings
+        chosen = named or settings.symbols
+        origin = source or ("yfinance" if settings.data_provider == "yfinance" else "ccxt")
+        if exchange is not None and origin != "ccxt":
+            raise UsageError(f"provider {origin} has no --exchange", remedy="Leave it out.")
+        await current.run(
+            [
+                FetchCandles(
+                    **current.issue(), symbol=symbol, provider=origin, exchange=exchange, start=first,
+                    end=last, replace=replace,
                 )
                 for symbol in chosen
             ]
@@ -137,7 +191,16 @@ def show_datasets(ctx: typer.Context, symbols: tuple[str, ...] | None, *, as_jso
 
     def document(found: DatasetManifest) -> dict[str, Any]:
         names = ("symbol", "provider", "market", "seed", "rows", "start", "end", "sha256", "quality")
-        return {**{name: getattr(found, name) for name in names}, "synthetic": found.synthetic}
+        more = {
+            "synthetic": found.synthetic,
+            "exchange": found.exchange,
+            "market_symbol": found.market_symbol,
+        }
+        return {**{name: getattr(found, name) for name in names}, **more}
+
+    def origin_of(found: DatasetManifest) -> str:
+        there = found.market or " ".join(filter(None, (found.exchange, found.market_symbol)))
+        return there or "–"
 
     home = open_home(invocation(ctx).home, RealClock(), read_only=True)
     stored = list_dataset_manifests(home.paths)
@@ -146,12 +209,14 @@ def show_datasets(ctx: typer.Context, symbols: tuple[str, ...] | None, *, as_jso
         write_json([document(item) for item in manifests])
     elif manifests:
         rows = [
-            (item.symbol, item.provider, item.market or "–", count(item.rows), moment(item.start),
+            (item.symbol, item.provider, origin_of(item), count(item.rows), moment(item.start),
              moment(item.end), item.sha256[:12])
             for item in manifests
         ]  # fmt: skip
         headers = ("symbol", "provider", "market", "candles", "first", "last", "values")
         write_line(table(headers, rows, right=("candles",)))
     else:
-        write_line("No candles yet: `tradingai data generate`, or `tradingai data import FILE --symbol S`.")
+        write_line(
+            "No candles yet: `tradingai data generate`, `data fetch`, or `data import FILE --symbol S`."
+        )
     return 0

@@ -117,6 +117,22 @@ class MeasureExecution(JobCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FetchCandles(JobCommand):
+    """Download candles of one symbol; ``start`` and ``end`` are minutes, both included."""
+
+    symbol: str
+    provider: Literal["ccxt", "yfinance"]
+    exchange: str | None = None
+    """Of ccxt; None: EXCHANGE."""
+    start: datetime | None = None
+    """None: where the stored candles end."""
+    end: datetime | None = None
+    """None: the newest closed candle."""
+    replace: bool = False
+    """Overwrite candles of another provider, exchange or market."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildFeatures(JobCommand):
     """Compute one symbol's feature matrix."""
 

@@ -46,6 +46,10 @@ class HomePaths:
         """What a synthetic market's hidden state knew; never read by features."""
         return self.data / "oracle"
 
+    def fetched(self, symbol: str, source: str) -> Path:
+        """Pages of an unfinished fetch; a folder that is not there holds none."""
+        return self.data / "fetched" / f"{symbol}.{source}"
+
     @property
     def models(self) -> Path:
         """Checkpoints, versions, promoted links and the ledger."""

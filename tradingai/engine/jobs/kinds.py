@@ -121,6 +121,36 @@ def _import(
     )
 
 
+def _fetch(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.providers.fetching import fetch_candles
+
+    witness = _Witness(reporter)
+    found = fetch_candles(
+        paths,
+        settings,
+        params["symbol"],
+        params["provider"],
+        params["exchange"],
+        _moment(params["start"]),
+        _moment(params["end"]),
+        witness,
+        clock=RealClock(),
+        replace=params["replace"],
+    )
+    manifest = found.fetched.manifest
+    if not found.fetched.new:
+        witness.skipped = f"{manifest.rows:,} candles up to {manifest.end:%Y-%m-%d %H:%M} stand"
+    return witness.result(
+        f"{manifest.rows:,} candles{f'; {found.warning}' if found.warning else ''}",
+        rows=manifest.rows,
+        start=iso_z(manifest.start),
+        end=iso_z(manifest.end),
+        sha256=manifest.sha256,
+    )
+
+
 def _train(
     paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
 ) -> dict[str, Any]:
@@ -274,6 +304,7 @@ def _moment(text: str | None) -> datetime | None:
 
 KINDS: Final[Mapping[str, JobFunction]] = {
     "generate": _generate,
+    "fetch": _fetch,
     "import": _import,
     "features": _features,
     "train": _train,

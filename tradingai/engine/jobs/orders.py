@@ -9,6 +9,7 @@ from tradingai.engine.core.commands import (
     BuildFeatures,
     Drill,
     Evaluate,
+    FetchCandles,
     GenerateCandles,
     ImportCandles,
     ImportExecution,
@@ -23,6 +24,7 @@ from tradingai.engine.jobs.spec import JobSpec, new_job
 
 _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     GenerateCandles: ("generate", "symbol"),
+    FetchCandles: ("fetch", "symbol"),
     ImportCandles: ("import", "symbol"),
     ImportExecution: ("execution_import", "costs"),
     MeasureExecution: ("execution_measure", "costs"),

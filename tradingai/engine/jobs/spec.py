@@ -23,7 +23,7 @@ A result with ``{"skipped": True, "reason": …}`` says that inputs and definiti
 """
 
 _LOCK_FAMILY: Final = {
-    "generate": "candles", "import": "candles",
+    "generate": "candles", "import": "candles", "fetch": "candles",
     "execution_import": "execution", "execution_measure": "execution",
 }  # fmt: skip
 """Kinds that write the same files share one lock for each target."""

@@ -62,6 +62,16 @@ class DatasetManifest:
     synthetic: bool
     schema: int = DATASET_SCHEMA
 
+    @property
+    def exchange(self) -> str | None:
+        """ccxt's name of the exchange the candles are from; None for any other provider."""
+        return self.parameters.get("exchange")
+
+    @property
+    def market_symbol(self) -> str | None:
+        """What the pair is called there, for example ``BTC/USDT``; None where it was not fetched."""
+        return self.parameters.get("market_symbol")
+
     def as_json(self) -> dict[str, Any]:
         """The document in ``manifest.json``."""
         return asdict(self)
@@ -88,8 +98,8 @@ def read_dataset_manifest(paths: HomePaths, symbol: str) -> DatasetManifest:
     except FileNotFoundError as error:
         raise MissingError(
             f"there are no candles of {symbol}",
-            remedy=f"Make them with `tradingai data generate --symbols {symbol}`, "
-            f"or `tradingai data import FILE --symbol {symbol}`.",
+            remedy=f"Make them with `tradingai data generate --symbols {symbol}`, `data fetch` (real ones), "
+            f"or `data import FILE --symbol {symbol}`.",
         ) from error
     return _parsed(document, path)
 

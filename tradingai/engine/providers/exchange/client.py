@@ -30,7 +30,7 @@ from tradingai.engine.providers.exchange.faults import (
 from tradingai.engine.providers.exchange.market import Market, market_of
 from tradingai.engine.providers.exchange.pace import Pace
 from tradingai.engine.providers.exchange.retry import backoff_s, wait
-from tradingai.engine.providers.exchange.rows import Page, page_of, time_of
+from tradingai.engine.providers.exchange.rows import Page, opening_times, page_of
 from tradingai.engine.providers.exchange.traits import traits_of
 
 T = TypeVar("T")
@@ -155,9 +155,9 @@ class ExchangeClient:
     async def candles(self, market: Market, since_us: int, until_us: int, *, expected: bool) -> Page:
         """One-minute candles that open from ``since_us`` on and before ``until_us``, at most a page.
 
-        Where the traits say ``forward`` no row may be missing before the last one of the page, else before
-        the end of the page's window. ``expected`` says that the first minute has a candle there: an answer
-        without any is asked for again. Raises ProviderError for one that cannot be read.
+        Where the traits say ``forward`` the page has all there are up to its last one, else all there are
+        in the window of a page's length. ``expected`` says that there is one at or after the first minute:
+        an answer without any is asked for again. Raises ProviderError for one that cannot be read.
         """
         window = min(until_us, since_us + self.traits.page * MINUTE_US)
         what = f"candles of {market.name} from {us_to_datetime(since_us):%Y-%m-%d %H:%M}"
@@ -165,7 +165,7 @@ class ExchangeClient:
         async def ask() -> Page:
             rows = await self._rows(market, "1m", since_us, window)
             page = page_of(rows, since_us, until_us if self.traits.forward else window)
-            if expected and not len(page.candles):
+            if expected and not (len(page.candles) or page.beyond):
                 raise MalformedAnswerError("none")
             return page
 
@@ -193,7 +193,7 @@ class ExchangeClient:
 
         async def ask() -> tuple[int, ...]:
             rows = await self._rows(market, "1d", since_us, since_us + self.traits.page * DAY_US)
-            return tuple(sorted(time_of(row, number) for number, row in enumerate(rows, start=1)))
+            return tuple(sorted(opening_times(rows).tolist()))
 
         return await self._ask(f"days of {market.name}", ask)
 

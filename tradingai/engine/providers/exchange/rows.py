@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from tradingai.engine.core.candles import Candles
+from tradingai.engine.core.candles import PRICE_COLUMNS, Candles, us_to_datetime
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.providers.exchange.faults import MalformedAnswerError
 
-_NAMES = ("open", "high", "low", "close", "volume")
+_COLUMNS: Final = 1 + len(PRICE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Page:
     """Raw, by time, whole minutes; a value that could not be read is NaN, which cleaning counts."""
     unread: tuple[str, ...] = ()
     """What could not be read: ``2025-11-10 01:00 close``. Rows off the minute are not among them."""
+    beyond: bool = False
+    """Whether there were rows from the end of the range on."""
     off_minute: int = 0
     """Rows that do not open on a whole minute: their minute has no candle."""
 
@@ -36,46 +38,43 @@ def page_of(rows: Sequence[Any], since_us: int, until_us: int) -> Page:
     there the whole one comes first, which is the one cleaning keeps. Raises MalformedAnswerError for a row
     without a time.
     """
-    found: list[tuple[int, bool, tuple[float, ...]]] = []
-    unread: list[str] = []
-    off_minute = 0
-    for number, row in enumerate(rows, start=1):
-        at = time_of(row, number)
-        late = at % MINUTE_US != 0
-        minute = at - at % MINUTE_US
-        if not since_us <= minute < until_us:
-            continue
-        off_minute += late
-        values = tuple(math.nan if late else _value(row, column) for column in range(1, 6))
-        if not late:
-            unread += [
-                f"{_words(minute)} {name}"
-                for name, value in zip(_NAMES, values, strict=True)
-                if math.isnan(value)
-            ]
-        found.append((minute, late, values))
-    found.sort(key=lambda item: item[:2])
-    ts = np.array([minute for minute, _, _ in found], dtype=np.int64)
-    columns = np.array([values for _, _, values in found], dtype=np.float64).reshape(len(found), 5)
-    return Page(
-        Candles(ts, *(np.ascontiguousarray(column) for column in columns.T)), tuple(unread), off_minute
-    )
+    times, values = opening_times(rows), _values(rows)
+    minutes = times - times % MINUTE_US
+    wanted = (minutes >= since_us) & (minutes < until_us)
+    beyond = bool((minutes >= until_us).any())
+    late = (times != minutes)[wanted]
+    ts, values = minutes[wanted], values[wanted]
+    unread = [
+        f"{us_to_datetime(int(ts[row])):%Y-%m-%d %H:%M} {PRICE_COLUMNS[column]}"
+        for row, column in np.argwhere(np.isnan(values) & ~late[:, None])
+    ]
+    values[late] = np.nan
+    order = np.lexsort((late, ts))
+    candles = Candles(ts[order], *(np.ascontiguousarray(column) for column in values[order].T))
+    return Page(candles, tuple(unread), beyond, int(late.sum()))
 
 
-def time_of(row: Any, number: int) -> int:
-    """Opening time of the ``number``-th row in microseconds. Raises MalformedAnswerError without one."""
-    at = row[0] if isinstance(row, Sequence) and row else None
-    if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
-        raise MalformedAnswerError(f"row {number} without a time")
-    return round(at * 1000)
+def opening_times(rows: Sequence[Any]) -> npt.NDArray[np.int64]:
+    """When each row opens, microseconds [n]. Raises MalformedAnswerError for a row that does not say."""
+    times = np.array([_number(row, 0) for row in rows], dtype=np.float64)
+    if not np.isfinite(times).all():
+        row = int(np.argmin(np.isfinite(times))) + 1
+        raise MalformedAnswerError(f"row {row} without a time")
+    return np.round(times * 1000).astype(np.int64)
 
 
-def _value(row: Sequence[Any], column: int) -> float:
-    value = row[column] if column < len(row) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    return float(value)
+def _values(rows: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Open … volume of each row, float64 [n, 5], NaN for what is no number."""
+    try:
+        table = np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    if table.shape != (len(rows), _COLUMNS):
+        table = np.array([[_number(row, column) for column in range(_COLUMNS)] for row in rows])
+    return table.reshape(len(rows), _COLUMNS)[:, 1:]
 
 
-def _words(us: int) -> str:
-    return str(np.datetime64(us, "us").astype("datetime64[m]")).replace("T", " ")
+def _number(row: Any, column: int) -> float:
+    """The value as it stands; NaN for what is none."""
+    value = row[column] if isinstance(row, Sequence) and column < len(row) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else np.nan
