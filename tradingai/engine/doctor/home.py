@@ -1,20 +1,15 @@
-"""What is wrong with a home, and what to do about it.
-
-Looks only: makes nothing, locks nothing, repairs nothing.
-"""
+"""The home itself: its files, its database and what stands in it."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import MissingError, TradingAIError
@@ -24,69 +19,19 @@ from tradingai.engine.core.jsonio import iso_z
 from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import load_settings
-from tradingai.engine.registry.verify import verify
+from tradingai.engine.doctor.examination import Examination, Finding
 from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.manifests import list_dataset_manifests, list_feature_manifests
 from tradingai.engine.store.read_only import reading
 
-MIN_FREE_GB: Final = 1.0
-"""Below this the quick workload's files or a migration's copy may not fit."""
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SHOWN: Final = 5
 _FIRST_POSSIBLE: Final = datetime.fromisoformat("2025-11-10T00:00:00+00:00")
 """No correct clock shows a time before this version was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong."""
-
-    message: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """One thing that was looked at."""
-
-    name: str
-    detail: str
-    findings: tuple[Finding, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``doctor --json``."""
-        return {**asdict(self), "ok": not self.findings}
-
-
-def examine(root: Path, clock: Clock) -> tuple[Examination, ...]:
-    """Look at everything; a part that fails is a finding and hides no other."""
-    paths = HomePaths(root)
-    steps: tuple[tuple[str, Callable[[], Examination]], ...] = (
-        ("home", lambda: _home(root, clock)),
-        ("settings", lambda: _settings(root)),
-        ("disk", lambda: _disk(root)),
-        ("permissions", lambda: _permissions(paths)),
-        ("database", lambda: _database(paths)),
-        ("candles", lambda: _candles(paths)),
-        ("features", lambda: _features(paths)),
-        ("models", lambda: _models(paths)),
-        ("clock", lambda: _clock(paths, clock)),
-        ("torch", _torch),
-    )
-    return tuple(_guarded(name, step) for name, step in steps)
-
-
-def _guarded(name: str, step: Callable[[], Examination]) -> Examination:
-    try:
-        return step()
-    except TradingAIError as error:
-        return Examination(name, "cannot be read", (Finding(error.message, error.remedy),))
-    except OSError as error:
-        finding = Finding(str(error), "Check the disk and its permissions.")
-        return Examination(name, "cannot be read", (finding,))
-
-
-def _home(root: Path, clock: Clock) -> Examination:
+def examine_home(root: Path, clock: Clock) -> Examination:
+    """Whether there is one here, of this version's schema."""
     try:
         open_home(root, clock, read_only=True)
     except MissingError:
@@ -94,24 +39,13 @@ def _home(root: Path, clock: Clock) -> Examination:
     return Examination("home", str(root))
 
 
-def _settings(root: Path) -> Examination:
+def examine_settings(root: Path) -> Examination:
+    """Whether every setting is valid."""
     settings = load_settings(root)
     return Examination("settings", f"all valid, database {settings.database_path(root)}")
 
 
-def _disk(root: Path) -> Examination:
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    free_gb = shutil.disk_usage(existing).free / 1e9
-    findings: list[Finding] = []
-    if free_gb < MIN_FREE_GB:
-        message = f"{free_gb:.2f} GB are free at {existing}, the full workload needs about 4 GB"
-        findings.append(Finding(message, "Free space on that disk, or choose another --home."))
-    if root.exists() and not os.access(root, os.W_OK | os.X_OK):
-        findings.append(Finding(f"{root} is not writable", "Give this user write permission there."))
-    return Examination("disk", f"{free_gb:.1f} GB free", tuple(findings))
-
-
-def _permissions(paths: HomePaths) -> Examination:
+def examine_permissions(paths: HomePaths) -> Examination:
     """Whatever others may read or write: folders looser than 0700, files looser than 0600."""
     if not paths.marker.exists():
         return Examination("permissions", "nothing there yet")
@@ -151,7 +85,8 @@ def _own_files(paths: HomePaths) -> Iterator[Path]:
             yield from (item for item in folder.rglob("*") if not item.is_symlink())
 
 
-def _database(paths: HomePaths) -> Examination:
+def examine_database(paths: HomePaths) -> Examination:
+    """Whether it is whole."""
     database = load_settings(paths.root).database_path(paths.root)
     if not is_database(database):
         return Examination("database", "none yet")
@@ -165,7 +100,7 @@ def _database(paths: HomePaths) -> Examination:
     return Examination("database", f"{database.name} is whole, {events:,} events")
 
 
-def _candles(paths: HomePaths) -> Examination:
+def examine_candles(paths: HomePaths) -> Examination:
     """Manifests and the files they name; values are verified whenever they are read."""
     manifests = list_dataset_manifests(paths)
     missing = [
@@ -181,7 +116,8 @@ def _candles(paths: HomePaths) -> Examination:
     return Examination("candles", detail, tuple(missing))
 
 
-def _features(paths: HomePaths) -> Examination:
+def examine_features(paths: HomePaths) -> Examination:
+    """Manifests, the files they name, and whether they are of the candles there are."""
     candles = {item.symbol: item.sha256 for item in list_dataset_manifests(paths)}
     findings: list[Finding] = []
     manifests = list_feature_manifests(paths)
@@ -196,23 +132,7 @@ def _features(paths: HomePaths) -> Examination:
     return Examination("features", detail, tuple(findings))
 
 
-def _models(paths: HomePaths) -> Examination:
-    """The ledger's chain, versions, certificates and links."""
-    found = verify(paths)
-    findings = [
-        Finding(
-            f"{item.model or 'links'} {item.version}: {item.detail}",
-            "`tradingai models rollback` goes to an intact version, `tradingai restore FILE` to a backup; "
-            "links are repaired when the next command that writes starts.",
-        )
-        for item in found
-        if not item.ok
-    ]
-    live = [f"{model} {entry.version}" for model, entry in read_ledger(paths.ledger).live().items()]
-    return Examination("models", f"live: {', '.join(live) or 'none'}", tuple(findings))
-
-
-def _clock(paths: HomePaths, clock: Clock) -> Examination:
+def examine_clock(paths: HomePaths, clock: Clock) -> Examination:
     """The clock against what this home has already seen: time does not go back."""
     now = clock.now()
     seen = [_FIRST_POSSIBLE, *(entry.at for entry in read_ledger(paths.ledger))]
@@ -224,7 +144,8 @@ def _clock(paths: HomePaths, clock: Clock) -> Examination:
     return Examination("clock", f"{iso_z(now.replace(microsecond=0))}, not before anything stored")
 
 
-def _torch() -> Examination:
+def examine_torch() -> Examination:
+    """Whether torch loads, and on what it runs."""
     try:
         import torch
 
