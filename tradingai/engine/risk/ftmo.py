@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from tradingai.engine.core.candles import us_to_datetime
 from tradingai.engine.core.events import Event, FtmoDayStarted
@@ -132,15 +132,33 @@ def floors_after_reset(state: FtmoState, rules: FtmoRules, balance: float) -> Fl
 
 
 def _floors(rules: FtmoRules, initial: float, day_start: float, highest: float) -> Floors:
+    return Floors(*floor_heights(rules, initial, day_start, highest))
+
+
+def floor_heights(
+    rules: FtmoRules, initial: float, day_start: Any, highest: Any
+) -> tuple[Any, Any, Any, Any]:
+    """The fields of :class:`Floors` in their order; of one account (floats) or of many (float64 [n] each).
+
+    A static total floor is a float in either case.
+    """
     base = highest if rules.max_loss_mode == "trailing" else initial
     daily, total = rules.daily_loss * initial, rules.max_loss * initial
     part = rules.internal_fraction
-    return Floors(day_start - daily, day_start - part * daily, base - total, base - part * total)
+    return day_start - daily, day_start - part * daily, base - total, base - part * total
+
+
+def reaches(equity: Any, floor: Any, initial_balance: float) -> Any:
+    """Whether equity is at a floor or above, but for the arithmetic's rounding; NaN is not.
+
+    Of one account (floats to bool) or of many (float64 [n] to bool [n]).
+    """
+    return equity >= floor - _ROUNDING * initial_balance
 
 
 def is_below(equity: float, floor: float, initial_balance: float) -> bool:
     """Whether equity undercuts a floor by more than the arithmetic's rounding. Equal is not below; NaN is."""
-    return not (equity >= floor - _ROUNDING * initial_balance)
+    return not reaches(equity, floor, initial_balance)
 
 
 def violated(state: FtmoState, rules: FtmoRules, equity: float) -> tuple[Limit, float] | None:
@@ -202,6 +220,11 @@ def position_opened(state: FtmoState) -> FtmoState:
     return replace(state, days_traded=state.days_traded + 1, last_traded_day=state.day)
 
 
+def is_even(share: Any, limit: float) -> Any:
+    """Whether the best day's share of the profit keeps to the limit; of one account or of many."""
+    return share <= limit + _ROUNDING
+
+
 class Objective(NamedTuple):
     """How far the phase is from being passed."""
 
@@ -231,7 +254,7 @@ def objective(state: FtmoState, rules: FtmoRules, balance: float, *, flat: bool)
     best = max(state.best_day_profit, balance - state.day_start_balance)
     share = best / profit if profit > 0 else None
     met = target is not None and not is_below(profit, target, state.initial_balance)
-    even = rules.best_day_share is None or (share is not None and share <= rules.best_day_share + _ROUNDING)
+    even = rules.best_day_share is None or (share is not None and is_even(share, rules.best_day_share))
     return Objective(
         phase=rules.phase_name(state.phase),
         target=target,
