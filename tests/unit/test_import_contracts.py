@@ -28,6 +28,7 @@ PLANTS = {
         ("engine/providers/planted.py", "import tradingai.engine.queries"),
         ("engine/queries/planted.py", "import tradingai.engine.risk"),
         ("engine/risk/planted.py", "import tradingai.engine.decision"),
+        ("engine/decision/planted.py", "import tradingai.engine.challenge"),
         ("engine/decision/planted.py", "import tradingai.engine.features"),
         ("engine/features/planted.py", "import tradingai.engine.datasets"),
         ("engine/datasets/planted.py", "import tradingai.engine.models"),
@@ -45,7 +46,7 @@ PLANTS = {
     ],
     "no-torch-below": [
         (f"engine/{name}/planted.py", "def late() -> None:\n    import torch")
-        for name in ("core", "store", "providers", "features", "risk", "decision")
+        for name in ("core", "store", "providers", "features", "risk", "decision", "challenge")
     ],
     "light-queries": [
         ("engine/queries/planted.py", "import torch"),

@@ -31,7 +31,7 @@ COMMANDS = (
         "The kill switch: while it is on nothing is emitted, and open paper positions close by their rules.",
     ),
     LazyCommand("metrics", "Metrics of a run: export those of the last hours to a file."),
-    LazyCommand("ftmo", "The account and its rules: status, reset."),
+    LazyCommand("ftmo", "The account and its rules: status, reset, the odds of a challenge."),
     LazyCommand("execution", "Execution costs: show, measure, import, rollback."),
     LazyCommand("telegram", "Telegram: check."),
 )

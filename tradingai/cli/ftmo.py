@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +15,16 @@ from tradingai.cli.output import duration, percent, table, write_json, write_lin
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 
+class Account(StrEnum):
+    """Kinds of account."""
+
+    TWO_STEP = "2-step"
+    ONE_STEP = "1-step"
+
+
 @app.callback()
 def ftmo() -> None:
-    """The account and its rules: status, reset."""
+    """The account and its rules: status, reset, the odds of a challenge."""
 
 
 @app.command()
@@ -45,6 +53,57 @@ def reset(
     if not as_json:
         write_line("A fresh account was opened." if state["fresh"] else "The account left HALTED.")
     show(state, as_json=as_json)
+    return 0
+
+
+@app.command()
+def simulate(
+    ctx: typer.Context,
+    *,
+    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="How many are played.")] = 10_000,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run", metavar="ID", help="Whose trades; default: the replay with most whole Prague days."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same odds.")] = 7,
+    risk: Annotated[
+        float | None,
+        typer.Option(
+            "--risk", metavar="PCT", help="Risk a trade, % of the initial balance; default: PAPER_RISK_PCT."
+        ),
+    ] = None,
+    account: Annotated[
+        Account | None, typer.Option("--account", help="Whose rules; default: FTMO_ACCOUNT.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """The odds of passing a challenge: whole days of past trades, drawn anew, through the account's rules.
+
+    Pass rate with its Monte-Carlo and its sampling interval, days to pass, which rule broke, and the same at
+    other risks a trade. docs/challenge.md has the model and its assumptions.
+    """
+    from tradingai.cli.odds import show_odds
+    from tradingai.cli.work import Work, work
+    from tradingai.engine.core.commands import SimulateChallenge
+    from tradingai.engine.runtime.challenge import check_request
+
+    check_request(attempts, seed, risk)
+
+    async def body(current: Work) -> dict[str, Any]:
+        command = SimulateChallenge(
+            **current.issue(), attempts=attempts, run=run, seed=seed, risk_pct=risk,
+            account=None if account is None else account.value,
+        )  # fmt: skip
+        document: dict[str, Any] = (await current.run([command]))[0].result["odds"]
+        return document
+
+    document = work(writing(ctx), body)
+    if as_json:
+        write_json(document)
+    else:
+        show_odds(document)
     return 0
 
 

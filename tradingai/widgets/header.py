@@ -45,6 +45,7 @@ _JOB_SCREENS: Final = {
     "evaluate": "gates",
     "replay": "monitor",
     "drill": "risk",
+    "simulate": "risk",
 }
 SCREEN_OF_JOB: Final = _JOB_SCREENS
 KILL_SOURCES: Final = {"KILL_SWITCH": "env", "the store cannot be read": "store"}

@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 from tradingai.engine.challenge.history import ChallengeConfig, Event, History, PastDay
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.risk import guard as guards
-from tradingai.engine.risk.ftmo import FtmoState, is_below, objective, open_account, position_opened
+from tradingai.engine.risk.ftmo import FtmoState, objective, open_account, position_opened
 from tradingai.engine.risk.guard import GuardState, GuardStatus, Reading
 from tradingai.engine.risk.limits import RateState, rate_emitted, rate_refusal
 from tradingai.engine.risk.prague import midnight_us
@@ -205,14 +205,3 @@ def _phase(attempt: _Attempt, history: History, draws: Sequence[int]) -> Ending:
                 attempt.happen(day, event)
     except _Ended as ended:
         return ended.ending
-
-
-def is_stuck(outcome: Outcome, history: History, config: ChallengeConfig) -> bool:
-    """Whether an undecided attempt stands so near its static total stop that no trade is ever allowed."""
-    least = min((trade.stop_r for day in history.days for trade in day.trades), default=math.inf)
-    rules, initial = config.risk.rules, config.risk.initial_balance
-    stop = initial * (1 - rules.internal_fraction * rules.max_loss)
-    after = outcome.balance - least * config.risk_fraction * initial
-    return (
-        outcome.ending == "undecided" and rules.max_loss_mode == "static" and is_below(after, stop, initial)
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -153,18 +153,17 @@ def past_trade(trade: Trade, paper: PaperConfig, costs: ExecutionCosts) -> PastT
     )
 
 
-def by_day(trades: Iterable[PastTrade], first_us: int, last_us: int) -> History:
-    """The whole Prague days between two times with their trades; days the range only touches are left out."""
-    first = prague_day(first_us)
-    first += midnight_us(first) < first_us
-    end = prague_day(last_us)
-    found: dict[int, list[PastTrade]] = {day: [] for day in range(first, end)}
+def of_days(trades: Iterable[PastTrade], days: Iterable[int]) -> History:
+    """So many Prague days, ascending, with the trades that they opened; other trades are left out."""
+    found: dict[int, list[PastTrade]] = {day: [] for day in days}
     for trade in trades:
-        day = found.get(prague_day(trade.entry_us))
-        if day is not None:
-            day.append(trade)
-    return History(tuple(PastDay(day, _ordered(own)) for day, own in found.items()))
+        own = found.get(prague_day(trade.entry_us))
+        if own is not None:
+            own.append(trade)
+    return History(tuple(PastDay(day, tuple(sorted(own))) for day, own in found.items()))
 
 
-def _ordered(trades: Sequence[PastTrade]) -> tuple[PastTrade, ...]:
-    return tuple(sorted(trades))
+def whole_days(first_us: int, last_us: int) -> range:
+    """The Prague days of which both midnights lie between two times."""
+    first = prague_day(first_us)
+    return range(first + (midnight_us(first) < first_us), prague_day(last_us))

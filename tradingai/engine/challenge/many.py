@@ -6,9 +6,9 @@ played event by event in a ``Block`` together with the days of all attempts that
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Self
 
 import numpy as np
 
@@ -33,6 +33,12 @@ class Outcomes:
     balance: Floats
     """NaN where it passed: by how much more than the target is not followed."""
     delay_days: Ints
+
+    @classmethod
+    def together(cls, parts: Sequence[Outcomes]) -> Self:
+        """Several of them one after another."""
+        names = [item.name for item in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def share(self, ending: str) -> float:
         """The part of the attempts that ended so."""

@@ -205,6 +205,21 @@ class StartObservation(JobCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SimulateChallenge(JobCommand):
+    """Play attempts at a challenge with whole days of a run's trades."""
+
+    attempts: int = 10_000
+    run: str | None = None
+    """None: the replay that covers most whole days."""
+    seed: int = 7
+    risk_pct: float | None = None
+    """Risk a trade, per cent of the initial balance; None: PAPER_RISK_PCT."""
+    account: Literal["2-step", "1-step"] | None = None
+    """None: FTMO_ACCOUNT."""
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreFolds(JobCommand):
     """Repeat a model's training on folds of the past and score each; promotes nothing, is no attempt."""
 

@@ -17,6 +17,7 @@ from tradingai.engine.core.commands import (
     MeasureExecution,
     Replay,
     ScoreFolds,
+    SimulateChallenge,
     StartTraining,
 )
 from tradingai.engine.core.settings import Settings
@@ -34,6 +35,7 @@ _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     ScoreFolds: ("folds", "model"),
     Replay: ("replay", "candles"),
     Drill: ("drill", "candles"),
+    SimulateChallenge: ("simulate", "challenge"),
 }
 """The kind of job, and the parameter that names its target; a word that is no parameter is the target."""
 

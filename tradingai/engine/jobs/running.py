@@ -25,8 +25,9 @@ from tradingai.engine.store.job_rows import JobState
 
 RESUME_REMEDY: Final = "What was finished is kept; the same command goes on from there."
 AGAIN_REMEDY: Final = "The run keeps the scans it made; the same command begins a new one."
-_BEGIN_AGAIN: Final = frozenset({"replay", "drill"})
-"""Kinds whose every try is a run of its own, from a fresh account."""
+OVER_REMEDY: Final = "Nothing of it is kept; the same command does it from the beginning."
+_REMEDIES: Final = {"replay": AGAIN_REMEDY, "drill": AGAIN_REMEDY, "simulate": OVER_REMEDY}
+"""Where another try does not go on: of kinds whose every try is a run of its own, and of a simulation."""
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ def interruption(running: Running, reason: str) -> Ending:
     """The job stopped before its end."""
     spec = running.spec
     event = JobInterrupted(job_id=spec.id, kind=spec.kind, target=spec.target, reason=reason)
-    remedy = AGAIN_REMEDY if spec.kind in _BEGIN_AGAIN else RESUME_REMEDY
+    remedy = _REMEDIES.get(spec.kind, RESUME_REMEDY)
     error = InterruptedRunError(f"{spec.title}: {reason}", remedy=remedy)
     return Ending("cancelled" if running.cancelled else "interrupted", event, error=error)
 

@@ -27,4 +27,16 @@ def _drill(
     return drill_job(paths, settings, reporter)
 
 
-KINDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"replay": _replay, "drill": _drill}
+def _simulate(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.runtime.challenge import simulate_job
+
+    return simulate_job(paths, settings, params, reporter)
+
+
+KINDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
+    "replay": _replay,
+    "drill": _drill,
+    "simulate": _simulate,
+}

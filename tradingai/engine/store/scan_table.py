@@ -67,6 +67,16 @@ class RunResultRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSpan:
+    """From a run's first scan to its newest, by its own clock."""
+
+    run_id: str
+    kind: RunKind
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpan:
     """Which coins' candles a run saw, from the first to the last (open times)."""
 
@@ -196,6 +206,26 @@ class ScanTable:
     async def trades(self, run_id: str) -> list[TradeRow]:
         """A run's closed trades in the order they ended."""
         return await self._select(TradeRow, "run_id = ? ORDER BY exit_at, symbol, key", (run_id,))
+
+    async def spans(self) -> list[RunSpan]:
+        """The runs that have scanned, the oldest first."""
+        rows = await self._database.rows(
+            "SELECT run_id, kind, (SELECT min(at) FROM scans WHERE scans.run_id = runs.run_id) AS first,"
+            " (SELECT max(at) FROM scans WHERE scans.run_id = runs.run_id) AS last"
+            " FROM runs WHERE first IS NOT NULL ORDER BY started_at"
+        )
+        return [
+            RunSpan(row["run_id"], row["kind"], parse_iso(row["first"]), parse_iso(row["last"]))
+            for row in rows
+        ]
+
+    async def halted_hours(self, run_id: str) -> list[datetime]:
+        """The hours (UTC, as their beginnings) in which a scan of the run found the guard HALTED."""
+        rows = await self._database.rows(
+            "SELECT DISTINCT substr(at, 1, 13) AS hour FROM scans WHERE run_id = ? AND guard = 'HALTED'",
+            (run_id,),
+        )
+        return [parse_iso(f"{row['hour']}:00:00Z") for row in rows]
 
     async def decided_symbols(self, run_id: str) -> tuple[str, ...]:
         """The coins a run decides on, in the order of its first decisions."""

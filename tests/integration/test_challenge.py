@@ -1,0 +1,128 @@
+"""``tradingai ftmo simulate``: whose trades are drawn, what is refused, and the command as a process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tradingai.cli.odds import show_odds
+from tradingai.engine.challenge.odds import OddsRequest
+from tradingai.engine.core.errors import MissingError, UsageError
+from tradingai.engine.core.reporting import SilentReporter
+from tradingai.engine.decision.state import DeskConfig
+from tradingai.engine.risk.costs import ExecutionCosts, filled
+from tradingai.engine.runtime.challenge import check_request, read_source, simulate
+
+from tests.fakes.command_line import tradingai
+from tests.fakes.homes import open_store
+from tests.fakes.traded_home import RUN, add_run, traded_home, trades_of
+
+
+async def test_the_days_are_those_that_the_run_covers_from_midnight_to_midnight(tmp_path):
+    async with open_store(tmp_path / "home") as (store, _):
+        await add_run(store, RUN, 30)
+        source = await read_source(store, None)
+    document = source.as_json()
+    assert (document["run"], document["kind"], document["days"]) == (RUN, "replay", 29)
+    assert (document["first_day"], document["last_day"]) == ("2025-10-02", "2025-10-30")
+    assert (document["start"], document["end"]) == ("2025-10-01T22:00:00Z", "2025-10-30T23:00:00Z")
+    whole = trades_of(30)[4:]
+    assert (document["trades"], document["left_out"]) == (len(whole), 4)
+    assert document["mean_r"] == pytest.approx(sum(row.r for row in whole) / len(whole))
+    kept = [trade for day in source.history.days for trade in day.trades]
+    assert [(trade.r, trade.mae_r) for trade in kept] == [(row.r, row.mae_r) for row in whole]
+
+
+async def test_what_a_stop_costs_is_what_the_guard_reckons_with(tmp_path):
+    """Filled 9 bps above the reference, stopped 9 bps below the stop, two commissions; 1 R is 500 $."""
+    async with open_store(tmp_path / "home") as (store, _):
+        await add_run(store, RUN, 15)
+        source = await read_source(store, None)
+    costs = ExecutionCosts()
+    away = costs.stressed("BTC-USD", 0).market_bps
+    entry = filled(40_000.0, 1, away)
+    price = filled(entry - 200.0, -1, away)
+    paid = costs.commission(2.5, entry) + costs.commission(2.5, price)
+    trade = source.history.days[0].trades[0]
+    assert trade.stop_r == pytest.approx(-((price - entry) * 2.5 - paid) / 500)
+    assert trade.notional_r == pytest.approx(2.5 * 40_000 / 500)
+
+
+async def test_the_longest_replay_is_taken_and_halted_days_are_not(tmp_path):
+    async with open_store(tmp_path / "home") as (store, _):
+        await add_run(store, "replay-1", 25)
+        await add_run(store, "replay-2", 40, halted_days=tuple(range(12, 40)))
+        await add_run(store, "replay-3", 20)
+        await add_run(store, "live-1", 60, kind="live")
+        await add_run(store, "drill-1", 60, kind="drill")
+        assert (await read_source(store, None)).span.run_id == "replay-1"
+        halted = await read_source(store, "replay-2")
+        assert (len(halted.history.days), halted.left_out) == (11, 4 * 29)
+        assert (await read_source(store, "live-1")).span.kind == "live"
+        with pytest.raises(MissingError, match="no run drill-1"):
+            await read_source(store, "drill-1")
+
+
+async def test_too_little_to_draw_from_names_the_command_that_makes_more(tmp_path):
+    async with open_store(tmp_path / "home") as (store, _):
+        with pytest.raises(MissingError, match="no replay") as none:
+            await read_source(store, None)
+        await add_run(store, RUN, 10)
+        with pytest.raises(MissingError, match="9 whole Prague days with 36 trades") as few:
+            await read_source(store, None)
+        with pytest.raises(MissingError, match="no run nobody") as unknown:
+            await read_source(store, "nobody")
+    assert "replay --hours" in none.value.remedy
+    assert "replay --hours" in few.value.remedy
+    assert RUN in unknown.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seed", "risk", "named"),
+    [
+        (0, 7, None, "--attempts 0"),
+        (1_000_001, 7, None, "--attempts 1,000,001"),
+        (10, -1, None, "--seed -1"),
+        (10, 7, 0.0, "--risk 0"),
+        (10, 7, float("nan"), "--risk nan"),
+        (10, 7, 10.1, "--risk 10.1"),
+        (10, 7, float("inf"), "--risk inf"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(attempts, seed, risk, named):
+    with pytest.raises(UsageError, match=named) as refused:
+        check_request(attempts, seed, risk)
+    assert refused.value.remedy
+
+
+async def test_the_text_fits_80_columns_and_says_every_figure(tmp_path, capsys):
+    async with open_store(tmp_path / "home") as (store, _):
+        await add_run(store, RUN, 30)
+        source = await read_source(store, None)
+    request = OddsRequest(200, 7, (0.5, 1.0), histories=10)
+    found = simulate(source, DeskConfig(), request, SilentReporter())
+    show_odds(found)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for share in found["endings"].values():
+        assert f"{100 * share:.1f} %" in text
+    for row in found["sensitivity"]:
+        assert f"{100 * row['pass_rate']:.1f} %" in text
+    assert "fewer than 60" in text
+    assert found["source"]["sha256"][:16] in text
+    for item in found["histogram"]:
+        assert f"{item['attempts']:,}" in text
+
+
+def test_the_command_as_a_process(tmp_path):
+    home = asyncio.run(traded_home(tmp_path / "home"))
+    asked = ("ftmo", "simulate", "--attempts", "300", "--risk", "0.5", "--account", "1-step")
+    first = tradingai(home, *asked, "--json")
+    assert first.status == 0, first.err
+    document = first.document
+    assert (document["attempts"], document["risk_pct"], document["account"]) == (300, 0.5, "1-Step")
+    assert document["source"]["run"] == RUN
+    refused = tradingai(home, "ftmo", "simulate", "--attempts", "0", "--json")
+    assert (refused.status, refused.error["code"]) == (2, "usage")
+    missing = tradingai(home, "ftmo", "simulate", "--run", "nobody", "--json")
+    assert (missing.status, missing.error["code"]) == (4, "missing")
