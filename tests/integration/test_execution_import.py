@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.command_line import start, tradingai
 from tests.fakes.homes import new_home
-from tests.fakes.mt5_exports import HistoryReport, Placed, random_quotes, spreads_of, tick_file
+from tests.fakes.mt5_exports import FIRST, HistoryReport, Placed, random_quotes, spreads_of, tick_file
 
 TICKS = "BTCUSD_202607010000_202607040000.csv"
 
@@ -48,7 +48,12 @@ def test_ticks_then_a_report_then_back(home, tmp_path):
     assert "Note: BTC-USD: slippage was never measured: the default holds" in ticks.out
     shown = tradingai(home, "execution", "show", "--json").document
     assert shown["measured"]
-    assert shown["age_days"] < 1
+    # Measured when the newest tick was, not when the file was read.
+    assert shown["measured_at"].startswith("2026-07-02T09:19")
+    assert shown["age_days"] == pytest.approx(
+        (datetime.now(UTC) - (FIRST + timedelta(minutes=1999))).total_seconds() / 86_400, abs=0.1
+    )
+    assert shown["written_at"][:4].isdigit()
     expected = [value for at, value in spreads_of(quotes) if at.hour < 8]
     tokyo = shown["pairs"]["BTC-USD"]["tokyo"]
     assert tokyo["spread"]["mean"] == pytest.approx(sum(expected) / len(expected), rel=1e-9)
@@ -70,7 +75,8 @@ def test_ticks_then_a_report_then_back(home, tmp_path):
     assert both["pairs"]["BTC-USD"]["london"]["slippage"]["mean"] == pytest.approx(1.25)
     text = tradingai(home, "execution", "show").out
     assert "measured, whole day" in text
-    assert "(0 days ago)" in text
+    assert "Measured until 2026-07-02 (" in text
+    assert "days ago), source MT5 report ReportHistory-1.html" in text
 
     back = tradingai(home, "execution", "rollback")
     assert back.status == 0

@@ -30,7 +30,7 @@ from tests.fakes.homes import new_home, plain_settings
 
 HOUR = 3_600_000_000
 MIDNIGHT = datetime_to_us(parse_iso("2025-11-10T00:00:00Z"))
-HEADER = {"source": "a test", "measured_at": "2025-11-10T12:00:00Z", "who": "jane", "previous": "defaults"}
+HEADER = {"source": "a test", "written_at": "2025-11-10T12:00:00Z", "who": "jane", "previous": "defaults"}
 ORIGIN = {"kind": "MT5 ticks", "name": "a.csv", "end": "2025-11-10T11:00:00Z"}
 
 
@@ -123,6 +123,9 @@ def test_what_a_source_does_not_speak_of_stays_with_its_own_origin():
     assert second.document["measurements"]["BTC-USD"]["spread_bps"]["origin"] == 0
     assert second.document["measurements"]["BTC-USD"]["slippage_bps"]["origin"] == 1
     assert second.document["origins"] == [ORIGIN, later]
+    # The file is as old as the oldest of what holds.
+    assert second.document["measured_at"] == ORIGIN["end"]
+    assert merge(None, [SLIPS], later, HEADER).document["measured_at"] == later["end"]
     assert "BTC-USD: spread as measured before (MT5 ticks a.csv, until 2025-11-10)" in second.notes
     thin = merge(second.document, [slippage(day=(9.0, 20))], later, HEADER)
     assert parse_pairs(thin.document)["BTC-USD"]["london"].slippage.mean == 1.0

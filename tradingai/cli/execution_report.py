@@ -38,6 +38,7 @@ def costs_document(call: Invocation) -> dict[str, Any]:
         "file": linked_file(paths),
         "files": list(metrics_files(paths)),
         "who": None if metrics is None else metrics.get("who"),
+        "written_at": None if metrics is None else metrics.get("written_at"),
         "default_spread_bps": costs.default_spread_bps,
         "default_slippage_bps": costs.default_slippage_bps,
         "commission_pct": costs.commission_rate * 100,
@@ -103,8 +104,9 @@ def show_costs(document: Mapping[str, Any]) -> None:
     else:
         age = document["age_days"]
         old = "" if age is None else f" ({age:.0f} days ago)"
-        write_line(f"Measured {document['measured_at']}{old}, source {document['source']}")
-        write_line(f"In {document['file']}, by {document['who'] or 'nobody who is known'}")
+        write_line(f"Measured until {str(document['measured_at'])[:10]}{old}, source {document['source']}")
+        by = f", written {document['written_at']} by {document['who']}" if document["who"] else ""
+        write_line(f"In {document['file']}{by}")
     write_line(
         f"Without a measurement: spread {document['default_spread_bps']:g} bps, "
         f"slippage {document['default_slippage_bps']:g} bps"
@@ -140,7 +142,7 @@ def show_measured(result: Mapping[str, Any], call: Invocation) -> None:
     """What an import or a measurement found, assumed and changed."""
     origin = result["origin"]
     write_line(f"{result['file']} holds now, instead of {result['previous']}")
-    write_line(f"From {origin['kind']} {origin['name']}, {origin['start']} to {origin['end']} UTC")
+    write_line(f"From {origin['kind']} {origin['name']}, {origin['start']} to {origin['end']}")
     told = ", ".join(
         f"{name.replace('_', ' ')} {count(value)}"
         for name, value in origin["counts"].items()

@@ -82,7 +82,7 @@ def publish(
             parse_pairs(before)
         header = {
             "source": measured.label,
-            "measured_at": clock.now(),
+            "written_at": clock.now(),
             "who": who,
             "tool": f"tradingai {version('tradingai')}",
             "previous": previous,

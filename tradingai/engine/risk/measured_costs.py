@@ -143,8 +143,8 @@ def merge(
 ) -> Merged:
     """The document after ``measurements`` from ``origin``: whatever else ``before`` holds stays.
 
-    ``origin`` says what was read, ``header`` who wrote it when; both are kept word for word. A measurement
-    with too few samples replaces nothing that was there.
+    ``origin`` says what was read (``end``: until when), ``header`` who wrote it when; both are kept. A
+    measurement with too few samples replaces nothing that was there.
     """
     origins, kept = _earlier(before)
     notes: list[str] = []
@@ -167,12 +167,28 @@ def merge(
     document = {
         "schema": SCHEMA,
         **header,
+        "measured_at": _oldest_end(kept, pairs, origins),
         "min_samples": MIN_SAMPLES,
         "pairs": pairs,
         "measurements": kept,
         "origins": origins,
     }
     return Merged(document, tuple(notes))
+
+
+def _oldest_end(
+    kept: Mapping[str, Any], pairs: Mapping[str, Any], origins: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """Until when samples were taken, of the oldest measurement that fills go by (of any, where none is)."""
+    parts = [
+        (symbol, component, part)
+        for symbol, components in kept.items()
+        for component, part in components.items()
+        if part is not None
+    ]
+    used = [item for item in parts if pairs[item[0]][SESSIONS[0]][item[1]] is not None]
+    ends = [origins[part["origin"]].get("end") for _, _, part in used or parts]
+    return min((str(end) for end in ends if end is not None), default=None)
 
 
 def _earlier(before: Mapping[str, Any] | None) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
