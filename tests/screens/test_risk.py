@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from tradingai.engine.core.candles import datetime_to_us
 from tradingai.engine.core.commands import Drill, ResetAccount
+from tradingai.engine.core.jsonio import dumps
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.decision.state import DeskState
 from tradingai.engine.queries.model_snapshot import Problem
 from tradingai.engine.queries.risk_views import StoredAccount
 from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY, RiskView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot
+from tradingai.engine.risk.costs import CostLevel, ExecutionCosts, SessionCosts
 from tradingai.engine.risk.ftmo import Breach
 from tradingai.engine.risk.guard import GuardState, GuardStatus
 from tradingai.engine.runtime.account_facts import HomeAccounts
@@ -43,6 +45,29 @@ def desk_view(desk: DeskState, **settings) -> RiskView:
     code = HomeAccounts(plain_settings(**settings), HomePaths(Path("/nonexistent")))
     facts = code.facts(StoredAccount(console_risk.RUN, NOW, desk.as_json()), NOW, live=True)
     return replace(console_risk.active(), facts=facts)
+
+
+def test_costs_say_whether_and_until_when_they_were_measured(tmp_path):
+    def view() -> View:
+        code = HomeAccounts(plain_settings(), paths)
+        stored = StoredAccount(console_risk.RUN, NOW, console_risk.desk().as_json())
+        return shown(replace(console_risk.active(), facts=code.facts(stored, NOW, live=True)), WIDE)
+
+    paths = HomePaths(tmp_path)
+    paths.data.mkdir()
+    assert "Costs ──" in (plain := text_of(view()))
+    assert "── defaults" in plain
+    assert "spread / slippage" in plain
+    level = CostLevel(6.0, 6.0, 6.0, 500)
+    costs = ExecutionCosts(
+        pairs={"BTC-USD": {"tokyo": SessionCosts(level, level)}}, source="MT5 ticks a.csv",
+        measured_at="2026-07-30T20:59:58Z",
+    )  # fmt: skip
+    (paths.data / "execution_metrics.json").write_text(dumps(costs.as_document()))
+    measured = text_of(view())
+    assert "── measured 2026-07-30" in measured
+    assert "unmeasured pairs" in measured
+    assert "── defaults" not in measured
 
 
 def desk(*, balance: float, day_start: float, floating: float = 0.0, **ftmo) -> DeskState:

@@ -215,7 +215,7 @@ async def test_another_request_asks_the_jobs(engine, other):
 
 
 @pytest.mark.parametrize(
-    "change", ["threads", "threshold", "promoted", "touched", "missing", "certificate", "damaged"]
+    "change", ["threads", "threshold", "promoted", "touched", "missing", "certificate", "damaged", "costs"]
 )
 async def test_anything_changed_asks_the_jobs(engine, change):
     await engine.pipeline()
@@ -240,6 +240,8 @@ async def test_anything_changed_asks_the_jobs(engine, change):
             certificate.write_text("{}")
         case "damaged":
             (engine.paths.reports / "pipeline.json").write_text("{")
+        case "costs":
+            (engine.paths.data / "execution_metrics.json").write_text('{"pairs": {}}')
     await engine.pipeline(settings=settings)
     assert engine.done
 

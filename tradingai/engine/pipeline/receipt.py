@@ -16,13 +16,14 @@ from typing import Any, Final
 from tradingai.engine.core.code import code_sha256
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.files import read_json, write_json
-from tradingai.engine.core.jsonio import plain
+from tradingai.engine.core.jsonio import digest, plain
 from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.pipeline.plan import PipelineRequest
 from tradingai.engine.registry.registry import Registry
+from tradingai.engine.store.execution_metrics import read_execution_metrics
 
 NAME: Final = "pipeline.json"
 _DECIDING: Final = ("torch", "numpy", "polars", "scipy")
@@ -40,7 +41,7 @@ class Receipt:
 def write_receipt(paths: HomePaths, request: PipelineRequest, settings: Settings, receipt: Receipt) -> None:
     """Note that ``request`` was carried out and what it came to."""
     document = {
-        **_question(request, settings),
+        **_question(paths, request, settings),
         "files": _files(paths, request),
         "live": _live(paths),
         "versions": {report.model: report.version for report in receipt.reports},
@@ -55,7 +56,7 @@ def recall(
     """What exactly this request came to when nothing has changed since, else None."""
     try:
         document = read_json(paths.reports / NAME)
-        question = plain(_question(request, settings))
+        question = plain(_question(paths, request, settings))
         if {name: document.get(name) for name in question} != question:
             return None
         if document["files"] != plain(_files(paths, request)) or document["live"] != _live(paths):
@@ -67,8 +68,8 @@ def recall(
         return None
 
 
-def _question(request: PipelineRequest, settings: Settings) -> dict[str, Any]:
-    """Everything the result depends on."""
+def _question(paths: HomePaths, request: PipelineRequest, settings: Settings) -> dict[str, Any]:
+    """Everything the result depends on. Raises ArtifactError for damaged execution metrics."""
     return {
         "start": request.workload.start,
         "end": request.workload.end,
@@ -79,6 +80,7 @@ def _question(request: PipelineRequest, settings: Settings) -> dict[str, Any]:
         "epochs": request.epochs,
         "threads": settings.job_threads,
         "settings": settings.settings_hash(),
+        "execution_metrics": digest(read_execution_metrics(paths)),
         "packages": {name: version(name) for name in _DECIDING},
         "code_sha256": code_sha256(),
     }
