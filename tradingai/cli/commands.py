@@ -10,7 +10,7 @@ COMMANDS = (
     LazyCommand("doctor", "What is wrong with this home, and what to do about it."),
     LazyCommand("backup", "Save database, registry and promoted versions to one file."),
     LazyCommand("restore", "Bring a backup back into a home."),
-    LazyCommand("data", "Candles: generate, import, list, quality."),
+    LazyCommand("data", "Candles: generate, fetch, import, list, quality."),
     LazyCommand("features", "Features: build, list, check."),
     LazyCommand("train", "Train models; continues from a checkpoint when there is one."),
     LazyCommand("evaluate", "Metrics, leakage checks and gates; exit 3 when a gate refuses."),
