@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tradingai.cli.checklist import checklist
 from tradingai.cli.context import JsonFlag, invocation, writing
 from tradingai.cli.output import count, moment, write_json, write_line
 
@@ -24,6 +25,9 @@ RunOption = Annotated[
 @app.callback()
 def observe() -> None:
     """Observation: verify that a run's decisions can be computed again, drill the FTMO guard."""
+
+
+app.command()(checklist)
 
 
 @app.command()

@@ -90,6 +90,11 @@ class HomePaths:
         return self.reports / "evaluations"
 
     @property
+    def checklists(self) -> Path:
+        """One folder per rehearsal of the checklist before real money, named by its UTC time."""
+        return self.reports / "checklist"
+
+    @property
     def logs(self) -> Path:
         """Process logs; ``jobs/`` below holds one log per job."""
         return self.root / "logs"

@@ -158,11 +158,20 @@ def example_file() -> str:
     return "\n".join(lines) + "\n"
 
 
+def env_text(settings: Settings) -> str:
+    """A ``.env`` that says what these settings say, secrets left out."""
+    names = [name for name in Settings.model_fields if name not in _SECRETS]
+    return "".join(f"{_written(name, getattr(settings, name))}\n" for name in names)
+
+
 def _assignment(name: str, field: FieldInfo) -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "example" in extra:
         return f"{name.upper()}={extra['example']}"
-    value = field.default
+    return _written(name, field.default)
+
+
+def _written(name: str, value: Any) -> str:
     if value is None:
         return f"{name.upper()}="
     if isinstance(value, bool):
