@@ -1,11 +1,12 @@
 """The scan loop on an exchange's candles: the real ccxt, and a loopback server on the test's clock."""
 
-from contextlib import asynccontextmanager
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
 import pytest
+from tradingai.bootstrap import _feed
 from tradingai.cli.main import main
 from tradingai.engine.core.candles import Candles, datetime_to_us
 from tradingai.engine.core.clock import RealClock
@@ -13,23 +14,17 @@ from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.records import decisions_sha256
 from tradingai.engine.providers.cleaning import clean
-from tradingai.engine.providers.exchange.client import ExchangeClient
-from tradingai.engine.providers.exchange.feed import OVERLAP_MINUTES, ExchangeFeed
-from tradingai.engine.providers.exchange.pace import OwnPace
-from tradingai.engine.providers.live import NO_CANDLES
+from tradingai.engine.providers.exchange.feed import OVERLAP_MINUTES
 from tradingai.engine.providers.storing import store_cleaned
-from tradingai.engine.runtime.records import stored_decision
+from tradingai.engine.runtime.compaction import LivePaths, Upkeep
 from tradingai.engine.runtime.replay import plan_replay, read_inputs, replay
-from tradingai.engine.runtime.verify import verify_run
-from tradingai.engine.store.candle_files import DatasetIdentity
+from tradingai.engine.store.candle_files import DatasetIdentity, read_candles, verify_dataset
 
 from tests.fakes.command_line import tradingai
 from tests.fakes.homes import new_home, plain_settings
-from tests.fakes.leaping_clock import LeapingClock
-from tests.fakes.live import RunningClock, open_bench, promote, sure_artifact
-from tests.fakes.live_exchange import listed, live_exchange, moved
+from tests.fakes.live import RunningClock, promote, sure_artifact
+from tests.fakes.live_exchange import Followed, feed_of, listed, live_exchange, moved
 from tests.fakes.real_candles import real_candles
-from tests.fakes.stored_market import opinionated_on
 
 REAL = real_candles()
 BTC, ETH = "BTC-USD", "ETH-USD"
@@ -42,25 +37,6 @@ def market():
     """BTC as it was; another coin with the same hours seven hours later, and at another price."""
     later = moved(REAL, 420, 0.07)
     return {BTC: REAL[REAL.ts >= later.ts[0]], ETH: later[later.ts <= REAL.ts[-1]]}
-
-
-async def nothing_stored(_symbol, _after_us, _until_us):
-    return NO_CANDLES
-
-
-@asynccontextmanager
-async def feed_of(api, clock, stored=nothing_stored, **settings):
-    waits = LeapingClock()
-    client = ExchangeClient(
-        api.settings(**settings), clock=waits, rng=np.random.default_rng(1), pace=OwnPace(waits)
-    )
-    origin = DatasetIdentity("ccxt", None, None, {"exchange": api.exchange})
-    feed = ExchangeFeed(client, clock, stored, origin, budget_s=10)
-    try:
-        yield feed
-    finally:
-        await feed.close()
-    assert not api.odd
 
 
 def expected(symbol, after_us, until_us) -> Candles:
@@ -257,76 +233,29 @@ async def test_what_was_given_is_looked_at_again_for_a_few_minutes_only():
 
 COINS = (BTC, ETH)
 SCANS = 60
-ORIGIN = DatasetIdentity("ccxt", None, None, {"exchange": "binance"})
-
-
-@cache
-def models():
-    return tuple(opinionated_on(market(), coin, market=None, synthetic=False) for coin in COINS)
-
-
-@asynccontextmanager
-async def scanning(root, clock, api, **changes):
-    """A loop over a fresh home at ``root`` that scans this exchange every two minutes."""
-    async with (
-        feed_of(api, clock) as feed,
-        open_bench(
-            root, clock=clock, feed=feed, interval_s=120, artifacts=models(), symbols=COINS, **changes
-        ) as bench,
-    ):
-        yield bench
-
-
-async def decided(bench, run=None):
-    """The decisions of a run, rebuilt from what is stored of them."""
-    run = run or bench.run_id
-    signals = {signal.key: signal for signal in await bench.store.scans.signals(run)}
-    rows = await bench.store.scans.decisions(run)
-    return [stored_decision(row, signals.get(row.signal_key)) for row in rows]
-
-
-async def verified(bench):
-    found = await verify_run(bench.store, bench.paths, bench.run_id, SilentReporter(), RealClock())
-    assert (found.identical, found.first) == (found.decisions, None)
-    return found
-
-
-async def assert_only_closed_candles(bench, exchange):
-    """Every stored candle is what it was once it had closed, and it was received after that."""
-    rows = await bench.store.live.candles(bench.run_id)
-    for symbol in COINS:
-        held = [row for row in rows if row.symbol == symbol]
-        by_time = {row.ts_us: row for row in held}
-        assert len(by_time) == len(held)
-        wanted = market()[symbol][np.isin(market()[symbol].ts, list(by_time))]
-        assert [by_time[ts].close for ts in wanted.ts.tolist()] == wanted.close.tolist()
-        for row in held:
-            received = datetime_to_us(row.received_at)
-            assert row.ts_us + MINUTE_US <= received
-            assert row.ts_us + MINUTE_US <= received + round(1e6 * exchange.seconds)
-        assert (np.diff(sorted(by_time)) == MINUTE_US).all()
+TWO = Followed(market())
 
 
 async def test_two_hours_live_are_recomputed_and_replayed_to_the_same_decisions(tmp_path):
     clock = RunningClock(NOW)
-    with live_exchange(market(), clock) as (api, exchange):
-        async with scanning(tmp_path / "home", clock, api) as bench:
+    with live_exchange(market(), clock) as (api, _):
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
             await bench.scan(SCANS)
-            found = await verified(bench)
+            found = await TWO.verified(bench)
             assert (found.decisions, found.scans) == (2 * SCANS, SCANS)
-            live = await decided(bench)
-            await assert_only_closed_candles(bench, exchange)
+            live = await TWO.decided(bench)
+            await TWO.assert_only_closed_candles(bench, api)
             # four pages of history a coin, then one request a coin and scan
             assert len(api.pages) == len(COINS) * (SCANS - 1 + 4)
             reporter, settings = SilentReporter(), plain_settings(symbols=COINS)
             for symbol in COINS:
                 store_cleaned(
-                    bench.paths, symbol, clean(market()[symbol]), ORIGIN, reporter, RealClock(), 0.0
+                    bench.paths, symbol, clean(market()[symbol]), TWO.origin, reporter, RealClock(), 0.0
                 )
             plan = plan_replay(bench.paths, COINS, 2, clock.now(), 120)
             inputs = read_inputs(bench.paths, settings, plan)
             document = await replay(bench.store, settings, inputs, reporter, RealClock())
-            again = await decided(bench, document["run"])
+            again = await TWO.decided(bench, document["run"])
     assert len(again) == len(live) == 2 * SCANS
     assert sum(one.signal is not None for one in live) > 3
     assert document["synthetic"] is False
@@ -344,23 +273,23 @@ async def test_faults_that_heal_within_a_scan_lose_no_signal(tmp_path):
     made = []
     for name, faults in (("clean", ()), ("faulted", HEALS)):
         clock = RunningClock(NOW)
-        with live_exchange(market(), clock) as (api, exchange):
+        with live_exchange(market(), clock) as (api, _):
             for fault in faults:
                 api.script.extend([fault, "ok", fault, fault, "ok"])
-            async with scanning(tmp_path / name, clock, api) as bench:
+            async with TWO.scanning(tmp_path / name, clock, api) as bench:
                 await bench.scan(SCANS // 2)
                 assert not api.script
                 assert await bench.events("FeedFailed", "CandlesRevised", "CandlesCleaned") == []
-                await assert_only_closed_candles(bench, exchange)
-                made.append(await decided(bench))
+                await TWO.assert_only_closed_candles(bench, api)
+                made.append(await TWO.decided(bench))
     assert sum(one.signal is not None for one in made[0]) > 1
     assert decisions_sha256(made[0]) == decisions_sha256(made[1])
 
 
 async def test_an_outage_is_told_and_the_next_answer_fills_the_gap(tmp_path):
     clock = RunningClock(NOW)
-    with live_exchange(market(), clock) as (api, exchange):
-        async with scanning(tmp_path / "home", clock, api) as bench:
+    with live_exchange(market(), clock) as (api, _):
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
             await bench.scan(5)
             api.always = "502"
             await bench.scan(5)
@@ -375,20 +304,20 @@ async def test_an_outage_is_told_and_the_next_answer_fills_the_gap(tmp_path):
             )
             assert "binance answered HTTP 502" in failed[0]["reason"]
             assert await bench.events("CandlesCleaned") == []
-            await assert_only_closed_candles(bench, exchange)
-            await verified(bench)
+            await TWO.assert_only_closed_candles(bench, api)
+            await TWO.verified(bench)
 
 
 async def test_a_coin_that_is_halted_does_not_silence_the_others(tmp_path):
     clock = RunningClock(NOW)
     with live_exchange(market(), clock) as (api, _):
-        async with scanning(tmp_path / "home", clock, api) as bench:
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
             await bench.scan(2)
             listed(api, ETH).candles = market()[ETH][market()[ETH].ts < NOW_US]
             await bench.scan(4)
             assert (await bench.reasons(ETH))[-4:] == ["no_new_candle"] * 4
             assert "no_new_candle" not in await bench.reasons(BTC)
-            await verified(bench)
+            await TWO.verified(bench)
 
 
 @pytest.mark.parametrize("seconds", [-90, 90])
@@ -396,41 +325,93 @@ async def test_a_clock_that_is_off_brings_no_open_candle_into_a_decision(tmp_pat
     clock = RunningClock(NOW)
     with live_exchange(market(), clock) as (api, exchange):
         exchange.seconds = seconds
-        async with scanning(tmp_path / "home", clock, api) as bench:
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
             await bench.scan(10)
             (told,) = await bench.events("ProviderClockDiffers")
             assert told["ahead_s"] == pytest.approx(-seconds, abs=1)
-            await assert_only_closed_candles(bench, exchange)
+            await TWO.assert_only_closed_candles(bench, api)
             rows = await bench.decisions()
             behind = timedelta(minutes=2 if seconds < 0 else 0)
             assert {row.at - row.candle for row in rows} == {timedelta(minutes=1) + behind}
-            await verified(bench)
+            await TWO.verified(bench)
 
 
 async def test_a_candle_that_is_revised_later_stays_what_was_decided_on(tmp_path):
     clock = RunningClock(NOW)
     revised = NOW_US + MINUTE_US
-    with live_exchange(market(), clock) as (api, exchange):
+    with live_exchange(market(), clock) as (api, _):
         listed(api, BTC).revisions[revised] = (NOW_US + 3 * MINUTE_US, 1.01)
-        async with scanning(tmp_path / "home", clock, api) as bench:
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
             await bench.scan(10)
             (told,) = await bench.events("CandlesRevised")
             assert (told["symbol"], told["count"], round(told["largest_bps"])) == (BTC, 1, 100)
-            await assert_only_closed_candles(bench, exchange)
-            await verified(bench)
+            await TWO.assert_only_closed_candles(bench, api)
+            await TWO.verified(bench)
 
 
 async def test_a_missing_minute_is_filled_and_what_comes_late_for_it_is_told(tmp_path):
     clock = RunningClock(NOW)
     with live_exchange(market(), clock) as (api, _):
         listed(api, BTC).hidden[NOW_US] = NOW_US + 5 * MINUTE_US
-        async with scanning(tmp_path / "home", clock, api) as bench:
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
             await bench.scan(6)
             (cleaned,) = await bench.events("CandlesCleaned")
             assert cleaned["detail"] == "1 minutes filled flat"
             (told,) = await bench.events("CandlesRevised")
             assert (told["first"], told["largest_bps"]) == ("2023-03-12T06:00:00Z", 0.0)
-            await verified(bench)
+            await TWO.verified(bench)
+
+
+async def test_an_answer_that_does_not_come_is_given_up_and_the_next_one_is_taken(tmp_path):
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        async with TWO.scanning(tmp_path / "home", clock, api, timeout_s=0.3) as bench:
+            await bench.scan(2)
+            api.script.extend(["slow:0.5", "slow:0.5"])
+            await bench.scan(1)
+            assert {event["reason"] for event in await bench.events("FeedFailed")} == {
+                "no answer within 0.3 s"
+            }
+            await bench.scan(2)
+            await TWO.assert_only_closed_candles(bench, api)
+            await TWO.verified(bench)
+
+
+async def test_a_complete_day_goes_into_the_yearly_file_as_it_was_first_given(tmp_path):
+    evening = datetime(2023, 3, 11, 23, 50, tzinfo=UTC)
+    clock, midnight = RunningClock(evening), datetime(2023, 3, 12, tzinfo=UTC)
+    with live_exchange(market(), clock) as (api, _):
+        revised = datetime_to_us(evening) + 3 * MINUTE_US
+        listed(api, BTC).revisions[revised] = (revised + 2 * MINUTE_US, 1.01)
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
+            work = Upkeep(bench.store, bench.begun.run, bench.paths, clock, feed=bench.feed, keep_days=30)
+            await bench.scan(3)
+            assert await work() == ()
+            await bench.scan(4)
+            assert {event.symbol for event in await work()} == set(COINS)
+            paths = LivePaths(bench.paths.root, bench.feed.identity)
+            assert paths.candles == bench.paths.data / "live" / "ccxt-binance"
+            for symbol in COINS:
+                manifest = verify_dataset(paths, symbol)
+                assert (manifest.provider, manifest.synthetic) == ("ccxt", False)
+                assert manifest.parameters["exchange"] == "binance"
+                assert manifest.end == midnight - timedelta(minutes=1)
+                stored = read_candles(paths, symbol)
+                assert_same(stored, expected(symbol, int(stored.ts[0]) - MINUTE_US, datetime_to_us(midnight)))
+
+
+async def test_a_feed_that_is_made_in_a_thread_works_in_the_loop(tmp_path):
+    """The console makes it beside its event loop: ccxt takes a second to import."""
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        feed = await asyncio.to_thread(_feed, new_home(tmp_path / "home"), api.settings(symbols=COINS), clock)
+        try:
+            assert_same(
+                await feed.closed(BTC, NOW_US - 5 * MINUTE_US, NOW_US),
+                expected(BTC, NOW_US - 5 * MINUTE_US, NOW_US),
+            )
+        finally:
+            await feed.close()
 
 
 # -------------------------------------------------------------------------------- the command line

@@ -60,6 +60,20 @@ def words(event: events.Event) -> str:
         (events.ScanFailed(due=DUE, code="store", reason="disk full"), "due 11:48:00: disk full"),
         (events.ClockJumped(seconds=-3600.0, at=DUE), "back by 3,600 s"),
         (
+            events.CandlesRevised(
+                symbol="BTC-USD", provider="ccxt binance", count=1, first=DUE, largest_bps=0.53, total=4
+            ),
+            "BTC-USD: 1 closed candle from 11:48:00 changed by up to 0.5 bps, or late; 4 so far",
+        ),
+        (
+            events.ProviderClockDiffers(provider="ccxt binance", ahead_s=-90.4),
+            "this machine's clock is 90 s behind that of ccxt binance",
+        ),
+        (
+            events.ProviderClockDiffers(provider="ccxt binance", ahead_s=0.0),
+            "ccxt binance: the clocks agree again",
+        ),
+        (
             events.FeedFailed(
                 symbol="BTC-USD", provider="synthetic", reason="timed out", failures=2, retry_in_s=4.2
             ),
