@@ -263,6 +263,21 @@ def loopback_session(port: int) -> requests.Session:
     return session
 
 
+def loopback_curl(port: int) -> Any:
+    """The same with curl, the backend yfinance prefers."""
+    from curl_cffi.requests import Session
+
+    class Curl(Session):
+        def request(self, method: str, url: str, **options: Any) -> Any:
+            parts = urlsplit(url)
+            headers = {**(options.pop("headers", None) or {}), HOST: parts.netloc}
+            query = f"?{parts.query}" if parts.query else ""
+            target = f"http://127.0.0.1:{port}{parts.path or '/'}{query}"
+            return super().request(method, target, headers=headers, **options)
+
+    return Curl(impersonate="chrome", trust_env=False)
+
+
 def handler(api: YahooApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

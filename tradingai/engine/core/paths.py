@@ -50,6 +50,10 @@ class HomePaths:
         """Pages of an unfinished fetch; a folder that is not there holds none."""
         return self.data / "fetched" / f"{symbol}.{source}"
 
+    def yfinance_cache(self, symbol: str) -> Path:
+        """Time zones and cookies that yfinance keeps; it may be deleted."""
+        return self.data / "yfinance" / symbol
+
     @property
     def models(self) -> Path:
         """Checkpoints, versions, promoted links and the ledger."""

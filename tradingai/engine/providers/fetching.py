@@ -18,6 +18,7 @@ from tradingai.engine.providers.exchange.client import ExchangeClient
 from tradingai.engine.providers.exchange.history import ExchangeHistory
 from tradingai.engine.providers.exchange.pace import SharedPace
 from tradingai.engine.providers.fetch import Fetched, fetch_dataset
+from tradingai.engine.providers.yahoo import VOLUME_WARNING, YahooHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,15 @@ def fetch_candles(
     replace: bool = False,
 ) -> FetchedCandles:
     """Download candles of one symbol into its dataset, see :func:`fetch_dataset`. Runs an event loop."""
+    if provider == "yfinance":
+        return asyncio.run(
+            _from_yahoo(paths, settings, symbol, start, end, reporter, clock=clock, replace=replace)
+        )
     if provider != "ccxt":
-        raise UsageError(f"nothing can be fetched from provider {provider!r}", remedy="Use --provider ccxt.")
+        raise UsageError(
+            f"nothing can be fetched from provider {provider!r}",
+            remedy="Use --provider ccxt or --provider yfinance.",
+        )
     return asyncio.run(
         _from_exchange(paths, settings, symbol, exchange, start, end, reporter, clock=clock, replace=replace)
     )
@@ -77,3 +85,26 @@ async def _from_exchange(
             paths, symbol, history, start, end, reporter, clock=clock, replace=replace
         )
         return FetchedCandles(fetched, history.clock_warning)
+
+
+async def _from_yahoo(
+    paths: HomePaths,
+    settings: Settings,
+    symbol: str,
+    start: datetime | None,
+    end: datetime | None,
+    reporter: Reporter,
+    *,
+    clock: Clock,
+    replace: bool,
+) -> FetchedCandles:
+    history = YahooHistory(
+        symbol,
+        settings,
+        clock=clock,
+        rng=np.random.default_rng(zlib.crc32(symbol.encode())),
+        cache=paths.yfinance_cache(symbol),
+        safe_point=reporter.safe_point,
+    )
+    fetched = await fetch_dataset(paths, symbol, history, start, end, reporter, clock=clock, replace=replace)
+    return FetchedCandles(fetched, VOLUME_WARNING)

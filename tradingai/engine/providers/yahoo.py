@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +23,8 @@ from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import DataError, MissingError, ProviderError, TradingAIError, UsageError
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
+from tradingai.engine.providers.exchange.retry import backoff_s, wait
+from tradingai.engine.providers.fetch import FetchedPage
 
 HISTORY_DAYS: Final = 30
 """Yahoo: "The requested range must be within the last 30 days" for one-minute bars."""
@@ -31,11 +33,13 @@ HISTORY_MARGIN: Final = timedelta(minutes=10)
 PAGE_DAYS: Final = 7
 """Yahoo: "Only 8 days worth of 1m granularity data are allowed to be fetched per request"; once 7."""
 LIVE_EDGE: Final = timedelta(minutes=30)
-"""The newest bar of an answer that reaches this near to now may hold the live price instead of its own."""
-FIRST_PAUSE_S: Final = 1.0
+"""Bars nearer to now may still change, or hold the live price instead of their own."""
 RATE_PAUSE_S: Final = 15.0
-"""First pause after "Too Many Requests": Yahoo does not say how long to wait."""
-LONGEST_PAUSE_S: Final = 120.0
+"""Pause after "Too Many Requests", beyond the usual one: Yahoo does not say how long to wait."""
+HOST: Final = "query2.finance.yahoo.com"
+VOLUME: Final = "turnover in the quote currency, whole units, 0 in many minutes"
+"""Yahoo's volume is not an exchange's: it is kept as it is given, and the manifest says so."""
+VOLUME_WARNING: Final = "Yahoo's volume is turnover, not the coins of an exchange: volume features differ"
 _PAGE_US: Final = PAGE_DAYS * DAY_MINUTES * MINUTE_US
 _COLUMNS: Final = ("Open", "High", "Low", "Close", "Volume")
 _MALFORMED: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError)
@@ -54,10 +58,10 @@ class _Answer(NamedTuple):
 
 
 class _Failure(NamedTuple):
-    """Why there is no answer, and how long to wait before it may be asked for again."""
+    """Why there is no answer, and how much longer than usual to wait before it may be asked for again."""
 
     error: TradingAIError
-    pause_s: float | None
+    pause_s: float | None = 0.0
     """None: asking again does not help."""
 
 
@@ -72,27 +76,55 @@ def browser_session(proxy: str | None) -> Any:
 
 
 class YahooHistory:
-    """Raw one-minute candles of the last weeks. One instance a process: yfinance keeps one session."""
+    """A :class:`HistorySource` of one symbol. One instance a process: yfinance keeps one session."""
 
     def __init__(
         self,
+        symbol: str,
         settings: Settings,
+        *,
         clock: Clock,
         rng: np.random.Generator,
-        *,
         cache: Path,
-        new_session: NewSession = browser_session,
+        safe_point: Callable[[], None] = lambda: None,
+        new_session: NewSession | None = None,
     ) -> None:
-        """``rng`` draws the jitter of pauses; ``cache`` is a folder for yfinance's time zones and cookies."""
+        """``rng`` draws the jitter of pauses; ``cache`` is a folder for yfinance's time zones and cookies.
+
+        ``safe_point`` is called while waiting, and may raise what ends the work. ``new_session`` None makes
+        a :func:`browser_session`.
+        """
+        self._symbol = symbol
         self._clock = clock
         self._rng = rng
+        self._safe_point = safe_point
         self._timeout_s = settings.provider_timeout_s
         self._retries = settings.provider_retries
         proxy = None if settings.proxy_url is None else settings.proxy_url.get_secret_value()
         self._secret = proxy
-        self._session = new_session(proxy)
+        self._session = (new_session or browser_session)(proxy)
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         _configure(cache)
+
+    @property
+    def provider(self) -> str:
+        """``yfinance``."""
+        return "yfinance"
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """The symbol at Yahoo."""
+        return {"market_symbol": self._symbol}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The server that gave it, and what its volume is."""
+        return {"host": HOST, "volume": VOLUME}
+
+    async def newest_us(self) -> int:
+        """The newest minutes are left to Yahoo: in them the live price may stand in the place of a bar."""
+        settled_us = datetime_to_us(self._clock.now() - LIVE_EDGE)
+        return settled_us - settled_us % MINUTE_US
 
     def earliest_us(self) -> int:
         """Open time of the oldest minute Yahoo still gives, up to the full hour (microseconds, UTC)."""
@@ -100,7 +132,28 @@ class YahooHistory:
         hour = 60 * MINUTE_US
         return -(-datetime_to_us(oldest) // hour) * hour
 
-    def refuse_too_early(self, first_us: int) -> None:
+    async def page(self, since_us: int, until_us: int) -> FetchedPage:
+        """The candles of one request, at most PAGE_DAYS of them; minutes without a bar are missing.
+
+        After a temporary failure it is asked again, PROVIDER_RETRIES times. Raises UsageError for a start
+        before Yahoo's history, MissingError for a symbol that Yahoo does not have, DataError for an answer
+        that cannot be trusted, and ProviderError when Yahoo does not answer.
+        """
+        self._refuse_too_early(since_us)
+        stop_us = min(until_us, since_us + _PAGE_US)
+        for attempt in range(self._retries + 1):
+            self._safe_point()
+            found = await asyncio.to_thread(self._ask, since_us, stop_us)
+            if isinstance(found, Candles):
+                return FetchedPage(found, stop_us)
+            if found.pause_s is None or attempt == self._retries:
+                raise found.error
+            pause = found.pause_s + backoff_s(attempt, self._rng)
+            _log.warning("%s; asked again in %.0f s", found.error.message, pause)
+            await wait(pause, self._clock, self._safe_point)
+        raise AssertionError("unreachable")
+
+    def _refuse_too_early(self, first_us: int) -> None:
         """Raise UsageError naming limit and earliest start when Yahoo has no minute bars of ``first_us``."""
         earliest_us = self.earliest_us()
         if first_us < earliest_us:
@@ -112,49 +165,24 @@ class YahooHistory:
                 "exchange (--provider ccxt) or a file (`tradingai data import`).",
             )
 
-    async def page(self, symbol: str, first_us: int, until_us: int) -> Candles:
-        """Raw candles of one request: closed ones that open from ``first_us`` on and end by ``until_us``.
-
-        At most PAGE_DAYS from ``first_us`` on; minutes without a bar are missing. After a temporary failure
-        it is asked again, PROVIDER_RETRIES times. Raises UsageError for a start before Yahoo's history,
-        MissingError for a symbol that Yahoo does not have, DataError for an answer that cannot be trusted,
-        and ProviderError when Yahoo does not answer.
-        """
-        self.refuse_too_early(first_us)
-        now_us = datetime_to_us(self._clock.now())
-        stop_us = min(until_us, first_us + _PAGE_US, now_us // MINUTE_US * MINUTE_US)
-        if stop_us <= first_us:
-            return _candles_of(None)
-        attempt = 0
-        while True:
-            found = await asyncio.to_thread(self._ask, symbol, first_us, stop_us)
-            if isinstance(found, Candles):
-                at_edge = stop_us > now_us - LIVE_EDGE // timedelta(microseconds=1)
-                return found[: len(found) - 1] if at_edge and len(found) else found
-            if found.pause_s is None or attempt >= self._retries:
-                raise found.error
-            pause = min(LONGEST_PAUSE_S, found.pause_s * 2.0**attempt) * (0.5 + self._rng.random())
-            _log.warning("%s; asked again in %.0f s", found.error.message, pause)
-            attempt += 1
-            await self._clock.sleep(pause)
-
-    def _ask(self, symbol: str, first_us: int, stop_us: int) -> Candles | _Failure:
+    def _ask(self, first_us: int, stop_us: int) -> Candles | _Failure:
         """One request and what came of it. Runs in a thread."""
+        symbol = self._symbol
         span = f"{us_to_datetime(first_us):%Y-%m-%d %H:%M} to {us_to_datetime(stop_us):%Y-%m-%d %H:%M} UTC"
         try:
-            return _checked(symbol, span, self._history(symbol, first_us, stop_us), first_us, stop_us)
+            return _checked(symbol, span, self._history(first_us, stop_us), first_us, stop_us)
         except TradingAIError as error:
-            return _Failure(error, FIRST_PAUSE_S)
+            return _Failure(error)
         except Exception as error:  # noqa: BLE001 - the library's boundary: whatever its HTTP client raises
             return _failure_of(error, self._said(error), symbol, span)
 
-    def _history(self, symbol: str, first_us: int, stop_us: int) -> _Answer:
+    def _history(self, first_us: int, stop_us: int) -> _Answer:
         """The bars that open in [first, stop); pre- and post-market included, or 23:59 would be left out."""
         import yfinance
         from yfinance.data import YfData
 
         YfData.cache_get.cache_clear()  # a failed answer would be given again for ever
-        ticker = yfinance.Ticker(symbol, session=self._session)
+        ticker = yfinance.Ticker(self._symbol, session=self._session)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas' deprecations inside yfinance
             frame = ticker.history(
@@ -201,9 +229,7 @@ def _checked(symbol: str, span: str, answer: _Answer, first_us: int, stop_us: in
 
 
 def _candles_of(frame: Any) -> Candles:
-    """A frame of yfinance as raw candles, in its order; None: none. Raises ValueError for text as numbers."""
-    if frame is None:
-        return Candles(np.zeros(0, dtype=np.int64), *(np.zeros(0) for _ in _COLUMNS))
+    """A frame of yfinance as raw candles, in its order. Raises ValueError for text as numbers."""
     ts = frame.index.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
     return Candles(ts, *(frame[name].to_numpy(dtype=np.float64) for name in _COLUMNS))
 
@@ -220,8 +246,8 @@ def _failure_of(error: Exception, said: str, symbol: str, span: str) -> _Failure
     if isinstance(error, wrong.YFPricesMissingError):
         return _without_prices(symbol, span, said.partition(": ")[2] or said)
     if isinstance(error, _MALFORMED):
-        return _Failure(_malformed(symbol, span, named), FIRST_PAUSE_S)
-    return _Failure(_unavailable(f"Yahoo does not answer ({named})"), FIRST_PAUSE_S)
+        return _Failure(_malformed(symbol, span, named))
+    return _Failure(_unavailable(f"Yahoo does not answer ({named})"))
 
 
 def _status(error: Exception) -> int | None:
@@ -238,7 +264,7 @@ def _without_prices(symbol: str, span: str, said: str) -> _Failure:
         return _Failure(UsageError(f"Yahoo refuses {span}: {said}", remedy=remedy), None)
     if "no data found" in lower:
         return _Failure(_unknown(symbol, said), None)
-    return _Failure(_malformed(symbol, span, said), FIRST_PAUSE_S)
+    return _Failure(_malformed(symbol, span, said))
 
 
 def _unknown(symbol: str, why: str) -> MissingError:
