@@ -17,6 +17,7 @@ from tradingai.engine.core.commands import ControlCommand, Surface
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired, TelegramFailed
 from tradingai.engine.core.home import Home, open_home
+from tradingai.engine.core.logs.process_log import ProcessName, process_log
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings, load_settings
 from tradingai.engine.facade import Engine, Issuer, operator
@@ -24,6 +25,7 @@ from tradingai.engine.jobs.recovery import prune_logs
 from tradingai.engine.jobs.runner import JobRunner
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.runtime.controls import carry_out
+from tradingai.engine.runtime.log_watch import telling_losses
 from tradingai.engine.runtime.scanner import Scanner, engine_lock
 from tradingai.engine.store.database import Store
 
@@ -44,21 +46,31 @@ async def open_engine(
     clock: Clock | None = None,
     surface: Surface = "cli",
     worker_module: str = "tradingai.engine.worker",
+    process: ProcessName | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine over the home at ``root``, closed at the end; start-up is recovery.
 
     Unless ``read_only`` the home is made when there is none, the database migrated, jobs whose process
     died are marked as interrupted, and links derived from the ledger repaired. A registry that cannot be
-    read does not keep the engine from starting: it is among ``engine.problems``.
+    read does not keep the engine from starting: it is among ``engine.problems``. What happens is logged in a
+    file of ``process``; None takes the one of ``surface``.
 
     Raises SettingsError, HomeError, MissingError (read-only and no home), StoreError, LockHeldError.
     """
     clock = clock or RealClock()
     settings = load_settings(root)
     home = open_home(root, clock, create=not read_only, read_only=read_only)
-    opened = _open_read_only if read_only else _open_writable
-    async with opened(home, settings, clock, surface, worker_module) as engine:
-        yield engine
+    if read_only:
+        async with _open_read_only(home, settings, clock, surface) as engine:
+            yield engine
+        return
+    name = process or ("console" if surface == "console" else "cli")
+    with process_log(home.paths, settings, clock, name) as log:
+        async with (
+            _open_writable(home, settings, clock, surface, worker_module) as engine,
+            telling_losses(engine.store, clock, log.losses),
+        ):
+            yield engine
 
 
 class Live(NamedTuple):
@@ -96,7 +108,7 @@ async def open_live(
         await store.close()
         source = feed or _feed(paths, settings, clock)
         try:
-            async with open_engine(root, clock=clock, surface=surface) as engine:
+            async with open_engine(root, clock=clock, surface=surface, process="run") as engine:
                 session = LiveSession(
                     engine.store,
                     paths,
@@ -250,8 +262,9 @@ async def open_controls(root: Path, *, clock: Clock | None = None) -> AsyncItera
     clock = clock or RealClock()
     settings = load_settings(root)
     paths = open_home(root, clock).paths
-    async with await Store.open(settings.database_path(paths.root), paths, clock) as store:
-        yield ControlDesk(store, settings, paths, clock)
+    with process_log(paths, settings, clock, "cli"):
+        async with await Store.open(settings.database_path(paths.root), paths, clock) as store:
+            yield ControlDesk(store, settings, paths, clock)
 
 
 async def restore_home(root: Path, file: Path, *, clock: Clock | None = None) -> BackupSummary:
@@ -264,17 +277,17 @@ async def restore_home(root: Path, file: Path, *, clock: Clock | None = None) ->
     refuse_missing(file)
     paths = open_home(root, clock, create=True).paths
     database = settings.database_path(paths.root)
-    summary = restore_backup(paths, database, file, clock)
-    async with await Store.open(database, paths, clock) as store:
-        await store.events.append(HomeRestored(file=str(file), versions=len(summary.versions)))
+    with process_log(paths, settings, clock, "cli"):
+        summary = restore_backup(paths, database, file, clock)
+        async with await Store.open(database, paths, clock) as store:
+            await store.events.append(HomeRestored(file=str(file), versions=len(summary.versions)))
     return summary
 
 
 @asynccontextmanager
 async def _open_read_only(
-    home: Home, settings: Settings, clock: Clock, surface: Surface, worker_module: str
+    home: Home, settings: Settings, clock: Clock, surface: Surface
 ) -> AsyncIterator[Engine]:
-    del worker_module
     path = settings.database_path(home.paths.root)
     store = await Store.open_existing(path, clock)
     async with Engine(

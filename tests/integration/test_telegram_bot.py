@@ -18,12 +18,13 @@ from tradingai.bootstrap import open_engine
 from tradingai.engine.alerts.beside import supervise
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import SetKillSwitch
+from tradingai.engine.core.logs.redact import Redactor
 from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
 from tradingai.engine.queries.live_views import live_view
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.read_only import reading
 from tradingai.telegram.client import Client
-from tradingai.telegram.redact import Redactor, guard_logs
+from tradingai.telegram.redact import guard_logs
 from tradingai.telegram.service import Telegram, open_telegram
 
 from tests.fakes.bot_api import CHAT, TOKEN, BotApi, bot_api

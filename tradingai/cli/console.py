@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from tradingai.cli.context import Invocation
@@ -19,6 +20,7 @@ def run_console(call: Invocation) -> int:
     from tradingai.screens.live import LiveEngine
     from tradingai.screens.memory import recall
 
+    leave_the_terminal_alone()
     clock = RealClock()
 
     def opener() -> Any:
@@ -34,3 +36,11 @@ def run_console(call: Invocation) -> int:
     if app.failure is not None:
         raise app.failure
     return status or app.return_code or 0
+
+
+def leave_the_terminal_alone() -> None:
+    """No log on stderr while the console draws there; the process has its log file."""
+    logger = logging.getLogger()
+    for handler in [item for item in logger.handlers if isinstance(item, logging.StreamHandler)]:
+        logger.removeHandler(handler)
+    logger.addHandler(logging.NullHandler())

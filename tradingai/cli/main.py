@@ -18,6 +18,7 @@ from tradingai.cli.commands import RootGroup
 from tradingai.cli.context import Invocation, parse_log_level
 from tradingai.cli.output import write_error
 from tradingai.engine.core.errors import InterruptedRunError, TradingAIError, UsageError
+from tradingai.engine.core.logs.redact import RedactingFormatter, Redactor
 
 app = typer.Typer(cls=RootGroup, rich_markup_mode=None, add_completion=False)
 
@@ -28,7 +29,11 @@ HomeOption = Annotated[
 ]
 LogLevelOption = Annotated[
     str,
-    typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error; logs go to stderr."),
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help="debug, info, warning or error: logs on stderr. The log files go by LOG_LEVEL.",
+    ),
 ]
 ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Refuse whatever would change the home.")]
 NoMouseOption = Annotated[bool, typer.Option("--no-mouse", help="The console leaves the mouse alone.")]
@@ -51,12 +56,25 @@ def root(
     if version:
         return print_version()
     level = parse_log_level(log_level)
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(level)
     call = Invocation(Path(home).expanduser().resolve(), level, read_only, no_mouse)
     ctx.obj = call
     if ctx.invoked_subcommand is None:
         return open_default(call)
     return 0
+
+
+def log_to_stderr(level: str) -> None:
+    """Logs of this process from ``level`` on go to stderr, without secrets."""
+    root_logger = logging.getLogger()
+    if not root_logger.handlers:
+        stderr = logging.StreamHandler(sys.stderr)
+        stderr.setLevel(level.upper())
+        stderr.setFormatter(
+            RedactingFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"), Redactor())
+        )
+        root_logger.addHandler(stderr)
+        root_logger.setLevel(level.upper())
 
 
 def print_version() -> int:

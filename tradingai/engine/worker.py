@@ -28,6 +28,7 @@ from tradingai.engine.core.errors import (
     UsageError,
 )
 from tradingai.engine.core.locks import FileLock, lock_is_free, read_owner
+from tradingai.engine.core.logs.process_log import process_log
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings, settings_from_worker
 from tradingai.engine.jobs.context import (
@@ -83,9 +84,19 @@ def main(kinds: Mapping[str, JobFunction] = KINDS) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stop.set(signal.Signals(received).name))
     watch_parent(parent, stop)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    channel.send(_answer(description, kinds, channel, stop))
+    _log_into_the_job_log()
+    with process_log(description.paths, description.settings, RealClock(), "worker"):
+        channel.send(_answer(description, kinds, channel, stop))
     return 0
+
+
+def _log_into_the_job_log() -> None:
+    """Descriptor 2 is the log of the job, for people; the process's own log has the same as JSON."""
+    job_log = logging.StreamHandler()
+    job_log.setLevel(logging.INFO)
+    job_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(job_log)
+    logging.getLogger().setLevel(logging.INFO)
 
 
 def _take_over_output() -> int:

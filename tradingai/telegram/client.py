@@ -21,8 +21,9 @@ from telegram.request import HTTPXRequest
 from telegram import Bot, Update
 from tradingai.engine.alerts.protocols import Outcome
 from tradingai.engine.core.errors import MissingError
+from tradingai.engine.core.logs.redact import Redactor
 from tradingai.engine.core.settings import Settings
-from tradingai.telegram.redact import Redactor, guard_logs
+from tradingai.telegram.redact import guard_logs
 
 SEND_TIMEOUT_S: Final = 10.0
 """For the answer to a message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC, EROFS
 from pathlib import Path
@@ -89,6 +90,10 @@ def _damaged(paths: HomePaths) -> HomeError:
 
 def _make_folders(paths: HomePaths) -> None:
     for folder in paths.all_folders():
+        if folder in {paths.logs, paths.job_logs}:
+            with suppress(OSError):  # no log is worth refusing a home for; what is lost is told
+                make_directory(folder)
+            continue
         try:
             make_directory(folder)
         except OSError as error:

@@ -100,7 +100,7 @@ class HomePaths:
 
     @property
     def logs(self) -> Path:
-        """Process logs; ``jobs/`` below holds one log per job."""
+        """Process logs, ``<process>.jsonl``; ``jobs/`` below holds one log per job."""
         return self.root / "logs"
 
     @property
@@ -112,6 +112,10 @@ class HomePaths:
     def job_logs(self) -> Path:
         """One log per job."""
         return self.logs / "jobs"
+
+    def log_lock(self, stem: str) -> Path:
+        """The lock a process holds on ``logs/<stem>.jsonl`` as long as it writes there."""
+        return self.locks / "logs" / stem
 
     @property
     def locks(self) -> Path:

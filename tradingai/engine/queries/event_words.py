@@ -110,6 +110,11 @@ def _clock_differs(payload: Mapping[str, Any]) -> str:
 
 _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "HomeCreated": lambda p: f"{p.get('path', '')}",
+    "LogsLost": lambda p: f"{p.get('file')}: {p.get('reason')}; every line is tried again",
+    "LogsResumed": lambda p: (
+        f"{p.get('file')} is written again; "
+        f"{_count(p.get('lost'), 'line')} of {_number(p.get('seconds'))} s lost"
+    ),
     "JobStarted": lambda p: _what(p) + (f", resumed {p['resume']} times" if p.get("resume") else ""),
     "JobFinished": lambda p: f"{_what(p)}, {_float(p, 'seconds'):.1f} s, {p.get('summary', '')}".rstrip(", "),
     "JobSkipped": lambda p: f"{_what(p)}: {p.get('reason', '')}",

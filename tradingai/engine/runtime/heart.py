@@ -12,7 +12,9 @@ from typing import Final
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import StoreError
+from tradingai.engine.runtime.live_run import MODE
 from tradingai.engine.runtime.runs import Run
+from tradingai.engine.runtime.scan_lines import log_heartbeat
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.live_rows import EngineState, Heartbeat
 
@@ -44,20 +46,20 @@ class Heart:
 
     async def beat(self, state: EngineState, next_due: datetime | None = None) -> None:
         """Write one heartbeat. Raises StoreError."""
-        await self._store.live.beat(
-            Heartbeat(
-                run_id=self._run.run_id,
-                engine=self._engine,
-                boot_id=self._boot_id,
-                pid=os.getpid(),
-                at=self._clock.now(),
-                monotonic_s=self._clock.monotonic(),
-                interval_s=self._interval_s,
-                scans=self._run.scans,
-                next_due=next_due,
-                state=state,
-            )
+        beat = Heartbeat(
+            run_id=self._run.run_id,
+            engine=self._engine,
+            boot_id=self._boot_id,
+            pid=os.getpid(),
+            at=self._clock.now(),
+            monotonic_s=self._clock.monotonic(),
+            interval_s=self._interval_s,
+            scans=self._run.scans,
+            next_due=next_due,
+            state=state,
         )
+        await self._store.live.beat(beat)
+        log_heartbeat(beat, MODE)
 
     @asynccontextmanager
     async def beating(self, next_due: Callable[[], datetime]) -> AsyncIterator[None]:

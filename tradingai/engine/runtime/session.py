@@ -26,6 +26,7 @@ from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.runtime.live_run import MODE, Begun, begin_live
 from tradingai.engine.runtime.loop import LoopParts, ScanLoop
 from tradingai.engine.runtime.reader import FeedReader
+from tradingai.engine.runtime.scan_lines import log_scan
 from tradingai.engine.runtime.scanned import Scanned
 from tradingai.engine.runtime.scanner import scan_loop_failed
 from tradingai.engine.runtime.supervision import Supervisor
@@ -196,6 +197,7 @@ class LiveSession:
 
     def _heard(self, scanned: Scanned) -> None:
         self._totals.add(scanned)
+        log_scan(scanned)
         self._supervisor.status(_in_words(scanned))
         self._on_scan(scanned)
 

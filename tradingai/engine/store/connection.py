@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,21 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
 )
+
+
+_AFTER: ContextVar[list[Callable[[], None]] | None] = ContextVar("after the commit", default=None)
+
+
+def after_commit(what: Callable[[], None]) -> None:
+    """Do it once the transaction that this task is in was committed, and never when it is rolled back.
+
+    Outside of a transaction it is done at once. It must not raise.
+    """
+    waiting = _AFTER.get()
+    if waiting is None:
+        what()
+    else:
+        waiting.append(what)
 
 
 class Database:
@@ -81,8 +97,10 @@ class Database:
                 f"{self.path} was opened read-only",
                 remedy="Run this without --read-only.",
             )
+        waiting: list[Callable[[], None]] = []
         async with self._write_turn:
             with self._noting_refusal(), store_failures(self.path):
+                before = _AFTER.set(waiting)
                 try:
                     await writer.execute("BEGIN IMMEDIATE")
                     yield writer
@@ -90,7 +108,11 @@ class Database:
                 except BaseException:
                     await asyncio.shield(writer.rollback())
                     raise
+                finally:
+                    _AFTER.reset(before)
             self.refusal = None
+        for what in waiting:
+            what()
 
     @contextmanager
     def _noting_refusal(self) -> Iterator[None]:

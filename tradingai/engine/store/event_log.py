@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import aiosqlite
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.events import Event, event_level
 from tradingai.engine.core.jsonio import dumps, parse_iso
-from tradingai.engine.store.connection import Database
+from tradingai.engine.store.connection import Database, after_commit
 from tradingai.engine.store.stamps import stamp
+
+_log = logging.getLogger("tradingai.events")
+_TOLD_AS_SCANS: Final = frozenset({"ScanCompleted", "ScanFailed", "SignalEmitted"})
+"""The lines of the scan say the same and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,11 @@ async def insert_events(
     job_id: str | None = None,
     run_id: str | None = None,
 ) -> None:
-    """Append events, given as ``Event.as_json()``, within an open transaction."""
+    """Append events, given as ``Event.as_json()``, within an open transaction.
+
+    Once it is committed they are in the process's log too.
+    """
+    documents = list(documents)
     rows = [
         (
             stamp(now),
@@ -54,6 +63,21 @@ async def insert_events(
     await connection.executemany(
         "INSERT INTO events (ts, type, level, run_id, job_id, payload) VALUES (?, ?, ?, ?, ?, ?)", rows
     )
+    after_commit(lambda: _log_events(documents, job_id, run_id))
+
+
+def _log_events(documents: Iterable[dict[str, Any]], job_id: str | None, run_id: str | None) -> None:
+    """One line an event: its type, what it says, its fields under ``payload``."""
+    for document in documents:
+        name = document["type"]
+        level = logging.getLevelNamesMapping()[event_level(name).upper()]
+        if name in _TOLD_AS_SCANS or not _log.isEnabledFor(level):
+            continue
+        payload = {key: value for key, value in document.items() if key != "type"}
+        fields = {"event": name, "run": run_id, "job": job_id, "pair": payload.get("symbol")}
+        words = ", ".join(f"{key} {value}" for key, value in payload.items() if isinstance(value, str | int))
+        told = {key: value for key, value in fields.items() if value is not None} | {"payload": payload}
+        _log.log(level, "%s: %s", name, words, extra={"fields": told})
 
 
 class EventLog:

@@ -43,6 +43,24 @@ class StateRepaired(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogsLost(Event):
+    """The log of a process cannot be written or rotated; it is tried again with every line."""
+
+    level: ClassVar[str] = "warning"
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsResumed(Event):
+    """The log of a process is written again; ``lost`` lines of the ``seconds`` before are missing in it."""
+
+    file: str
+    lost: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessageShown(Event):
     """The console told its operator something that no other event says."""
 
