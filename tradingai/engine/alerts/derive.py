@@ -57,6 +57,7 @@ def _draft(event: StoredEvent, told: tuple[AlertKind, str, str], horizon_minutes
         body=body,
         at=event.ts,
         expires_at=event.ts + timedelta(minutes=horizon_minutes) if kind == "signal" else None,
+        subject=str(event.payload["key"]) if kind == "signal" else "",
         stops_signals=event.type == "KillSwitchSet" and bool(event.payload["on"]),
     )
 

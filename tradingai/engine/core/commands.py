@@ -203,6 +203,11 @@ class StartObservation(JobCommand):
     threads: int = 1
     """As a replay."""
 
+    def payload(self) -> dict[str, Any]:
+        """With who gave it: the job writes that down with the observation it begins."""
+        given = {"command_id": self.command_id, "issued_at": plain(self.issued_at)}
+        return {**super().payload(), "sender": self.sender, "surface": self.surface, **given}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateChallenge(JobCommand):

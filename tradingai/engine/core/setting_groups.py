@@ -249,6 +249,9 @@ class ObservationSettings(SettingGroup):
     observation_tier_margin_pct: float = Field(
         5, gt=0, le=100, description="Tier shares within this many points of the backtest."
     )
+    observation_baseline_days: float = Field(
+        30, gt=0, le=365, description="The baseline is a replay of at most the last days of the test range."
+    )
 
 
 class ConsoleSettings(SettingGroup):

@@ -103,7 +103,11 @@ class Settings(
 
     def settings_hash(self) -> str:
         """SHA-256 over every setting that influences a decision; secrets are no part of it."""
-        return digest({name: value for name, value in self.public().items() if name not in _NOT_DECIDING})
+        return digest(self.deciding())
+
+    def deciding(self) -> dict[str, Any]:
+        """Every setting that influences a decision, as JSON types."""
+        return {name: value for name, value in self.public().items() if name not in _NOT_DECIDING}
 
     def public(self) -> dict[str, Any]:
         """Every setting that is no secret, as JSON types."""

@@ -18,6 +18,7 @@ from tradingai.engine.core.commands import (
     Replay,
     ScoreFolds,
     SimulateChallenge,
+    StartObservation,
     StartTraining,
 )
 from tradingai.engine.core.settings import Settings
@@ -36,6 +37,7 @@ _KINDS: dict[type[JobCommand], tuple[str, str]] = {
     Replay: ("replay", "candles"),
     Drill: ("drill", "candles"),
     SimulateChallenge: ("simulate", "challenge"),
+    StartObservation: ("observe", "candles"),
 }
 """The kind of job, and the parameter that names its target; a word that is no parameter is the target."""
 

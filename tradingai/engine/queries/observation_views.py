@@ -40,7 +40,10 @@ CRITERIA: Final[tuple[CriterionId, ...]] = (
     "approval",
 )
 """In the order in which they are shown."""
+TIERS: Final = ("high", "medium", "low", "none")
+"""Of scored decisions; ``none``: below the lowest tier."""
 HALF_HOUR_S: Final = 1800.0
+HOUR_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

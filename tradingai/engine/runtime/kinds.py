@@ -35,8 +35,17 @@ def _simulate(
     return simulate_job(paths, settings, params, reporter)
 
 
+def _observe(
+    paths: HomePaths, settings: Settings, params: Mapping[str, Any], reporter: Reporter
+) -> dict[str, Any]:
+    from tradingai.engine.runtime.baseline import observe_job
+
+    return observe_job(paths, settings, params, reporter)
+
+
 KINDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "replay": _replay,
     "drill": _drill,
     "simulate": _simulate,
+    "observe": _observe,
 }

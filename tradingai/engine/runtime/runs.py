@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any, Final, Literal, NamedTuple, Self
 
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
-from tradingai.engine.core.clock import Clock
+from tradingai.engine.core.clock import Clock, SimulatedClock
 from tradingai.engine.core.code import code_sha256
 from tradingai.engine.core.errors import InterruptedRunError, StoreError
 from tradingai.engine.core.events import Event
@@ -99,14 +99,14 @@ class Run:
         row = RunRow(
             run_id=f"{kind}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
             kind=kind,
-            clock="real" if kind in _REAL else "simulated",
+            clock="simulated" if kind not in _REAL or isinstance(clock, SimulatedClock) else "real",
             started_at=now,
             ended_at=None,
             settings_hash=deciding_hash(settings, config),
             code_version=code_version(),
             model_hashes=promoted.hashes,
         )
-        await store.runs.start(row, plan)
+        await store.runs.start(row, plan, settings.deciding())
         run = cls(store, clock, row, config)
         await run.change_desk(desk, at_us, "started", opening)
         return run

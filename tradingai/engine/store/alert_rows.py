@@ -31,6 +31,8 @@ class AlertDraft:
     """When it happened."""
     expires_at: datetime | None = None
     """A signal's horizon; from then on it is missed."""
+    subject: str = ""
+    """What it is about: of a signal its key."""
     stops_signals: bool = False
     """Whatever signal happened before and is not sent yet is held back."""
 

@@ -32,8 +32,9 @@ WHERE seq > ? AND seq <= ? AND job_id IS NULL
 ORDER BY seq LIMIT ?
 """
 _INSERT: Final = """
-INSERT INTO alerts (channel, seq, run_id, kind, priority, title, body, at, expires_at, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')
+INSERT INTO alerts (channel, seq, run_id, kind, priority, title, body, at, expires_at, state,
+                    subject)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?)
 """
 _STOP: Final = (
     "UPDATE alerts SET state = 'stopped'"
@@ -106,7 +107,7 @@ class AlertTable:
             await connection.execute(
                 _INSERT,
                 (channel, draft.seq, draft.run_id or run_id, draft.kind, draft.priority, draft.title,
-                 draft.body, stamp(draft.at), expires),
+                 draft.body, stamp(draft.at), expires, draft.subject),
             )  # fmt: skip
             if draft.stops_signals:
                 await connection.execute(_STOP, (channel, draft.seq))

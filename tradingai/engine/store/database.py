@@ -22,6 +22,7 @@ from tradingai.engine.store.job_table import JobTable
 from tradingai.engine.store.live_table import LiveTable
 from tradingai.engine.store.meter_table import MeterTable
 from tradingai.engine.store.migrate import migrate, pending
+from tradingai.engine.store.observation_table import ObservationTable
 from tradingai.engine.store.read_only import reading
 from tradingai.engine.store.run_table import RunTable
 from tradingai.engine.store.scan_table import ScanTable
@@ -39,7 +40,7 @@ class StoreVersion:
 
 
 class Store:
-    """Events, jobs, commands, controls, runs, scans and alerts of one home.
+    """Events, jobs, commands, controls, runs, scans, alerts and observations of one home.
 
     Close it, or use it as ``async with``.
     """
@@ -57,6 +58,7 @@ class Store:
         self.alerts = AlertTable(database, clock)
         self.bot = BotTable(database, clock)
         self.meters = MeterTable(database)
+        self.observations = ObservationTable(database, clock)
 
     @classmethod
     async def open(

@@ -121,10 +121,14 @@ class LiveTable:
         return heartbeat_row(rows[0]) if rows else None
 
     async def prune_heartbeats(self, days: int) -> int:
-        """Delete heartbeats older than ``days``; return how many."""
+        """Delete heartbeats older than ``days`` that no observation counts by; return how many."""
         horizon = stamp(self._clock.now() - timedelta(days=days))
         async with self._database.transaction() as connection:
-            cursor = await connection.execute("DELETE FROM heartbeats WHERE at < ?", (horizon,))
+            cursor = await connection.execute(
+                "DELETE FROM heartbeats WHERE at < ? AND NOT EXISTS (SELECT 1 FROM observations"
+                " WHERE seq > after_beat AND seq <= coalesce(ended_beat, seq))",
+                (horizon,),
+            )
             return cursor.rowcount
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.jsonio import dumps, parse_iso
@@ -54,8 +54,13 @@ class RunTable:
         self._database = database
         self._clock = clock
 
-    async def start(self, run: RunRow, plan: ReplayPlanRow | None = None) -> None:
-        """Insert a run together with what it goes through, if that is planned.
+    async def start(
+        self,
+        run: RunRow,
+        plan: ReplayPlanRow | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Insert a run with what it goes through, if that is planned, and the settings it decides by.
 
         Raises StoreError when a live one is open already.
         """
@@ -73,6 +78,10 @@ class RunTable:
                     dumps(run.model_hashes),
                 ),
             )
+            if settings is not None:
+                await connection.execute(
+                    "INSERT INTO run_settings VALUES (?, ?)", (run.run_id, dumps(settings))
+                )
             if plan is not None:
                 await connection.execute(
                     "INSERT INTO replay_runs VALUES (?, ?, ?, ?, ?)",

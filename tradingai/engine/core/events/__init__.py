@@ -9,6 +9,7 @@ One module a subject; every name is imported from here:
 - ``engine``: the scan loop, its start and end, its scans, its replays, and what an operator told it.
 - ``inputs``: what the scan loop works on: candles as they arrive, and the models that read them.
 - ``trading``: decisions that became signals, the paper positions opened on them, the guard of the account.
+- ``observation``: the observation of the live loop, its clock, its snapshots and its verdict.
 - ``alerts``: what was told to the operator outside the console, and what could not be.
 
 An event is known to ``event_from_json`` once its module is loaded: a new module is imported here.
@@ -69,6 +70,14 @@ from tradingai.engine.core.events.jobs import (
     MessageShown,
     StateRepaired,
     WorkerDied,
+)
+from tradingai.engine.core.events.observation import (
+    ObservationApproved,
+    ObservationClockRestarted,
+    ObservationReported,
+    ObservationSnapshotFailed,
+    ObservationSnapshotWritten,
+    ObservationStarted,
 )
 from tradingai.engine.core.events.pipeline import (
     CandlesStored,
@@ -146,6 +155,12 @@ __all__ = [
     "ModelRefused",
     "ModelRolledBack",
     "ModelWarmed",
+    "ObservationApproved",
+    "ObservationClockRestarted",
+    "ObservationReported",
+    "ObservationSnapshotFailed",
+    "ObservationSnapshotWritten",
+    "ObservationStarted",
     "PolicyUpdated",
     "PositionClosed",
     "PositionOpened",
