@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tradingai.cli import observation
 from tradingai.cli.checklist import checklist
 from tradingai.cli.context import JsonFlag, invocation, writing
 from tradingai.cli.output import count, moment, write_json, write_line
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
+observation.add_to(app)
+
 RunOption = Annotated[
     str | None, typer.Option("--run", metavar="ID", help="Default: the live run, else the newest one.")
 ]
@@ -24,7 +27,7 @@ RunOption = Annotated[
 
 @app.callback()
 def observe() -> None:
-    """Observation: verify that a run's decisions can be computed again, drill the FTMO guard."""
+    """Observation: the continuous clock, its criteria, and the GO or NO-GO they end in."""
 
 
 app.command()(checklist)

@@ -20,6 +20,7 @@ from tradingai.engine.core.commands import (
     Command,
     ControlCommand,
     JobCommand,
+    ObservationCommand,
     Promote,
     ResumeJob,
     Rollback,
@@ -36,6 +37,7 @@ from tradingai.engine.jobs.runner import JobRunner
 from tradingai.engine.jobs.spec import JobResult, JobSpec, OnUpdate
 from tradingai.engine.registry.registry import Registry
 from tradingai.engine.runtime.controls import carry_out
+from tradingai.engine.runtime.observation_desk import ObservationDesk, audit_words
 from tradingai.engine.runtime.scanner import Scanner
 from tradingai.engine.store.database import Store, StoreVersion
 from tradingai.engine.store.event_log import StoredEvent
@@ -118,6 +120,9 @@ class Engine:
             self._spawn(self._job(store, runner, command, spec, on_update, None))
             return {"job_id": spec.id}
         await self._accept(store, command)
+        if isinstance(command, ObservationCommand):
+            desk = ObservationDesk(store, self.paths, self.settings, self.clock)
+            return await self._audited(store, command, desk.carry_out(command), audit_words)
         return await self._audited(store, command, self._carry_out(store, runner, command, on_update), dict)
 
     async def run(self, command: JobCommand, on_update: OnUpdate | None = None) -> JobResult:

@@ -267,7 +267,12 @@ class StopScanLoop(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriteSnapshot(Command):
+class ObservationCommand(Command):
+    """Base of what an operator does with an observation that has begun."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteSnapshot(ObservationCommand):
     """Write a daily snapshot of the observation that runs, as JSON and Markdown."""
 
     day: str | None = None
@@ -275,7 +280,7 @@ class WriteSnapshot(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApproveObservation(Command):
+class ApproveObservation(ObservationCommand):
     """Record the operator's approval; refused unless every other criterion holds."""
 
     typed: str
@@ -283,7 +288,7 @@ class ApproveObservation(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportObservation(Command):
+class ReportObservation(ObservationCommand):
     """Write ``summary.md`` with the verdict and every criterion's evidence."""
 
     run: str | None = None

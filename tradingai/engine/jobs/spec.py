@@ -25,8 +25,9 @@ A result with ``{"skipped": True, "reason": …}`` says that inputs and definiti
 _LOCK_FAMILY: Final = {
     "generate": "candles", "import": "candles", "fetch": "candles",
     "execution_import": "execution", "execution_measure": "execution",
+    "observe": "replay",
 }  # fmt: skip
-"""Kinds that write the same files share one lock for each target."""
+"""Kinds that write the same files share one lock for each target; an observation begins with a replay."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 

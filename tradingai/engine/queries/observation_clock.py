@@ -217,7 +217,7 @@ def _settings_words(before: RunFacts, after: RunFacts) -> str:
         for name in names
         if before.settings.get(name) != after.settings.get(name)
     ]
-    return ", ".join(changed)
+    return ", ".join(changed) or "measured execution costs"
 
 
 def _value(settings: Mapping[str, Any], name: str) -> str:

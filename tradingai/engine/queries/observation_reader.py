@@ -14,6 +14,7 @@ from typing import Any, Final
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.locks import seen_held
 from tradingai.engine.core.paths import HomePaths
+from tradingai.engine.core.settings import Settings
 from tradingai.engine.queries.observation_clock import Beat, ContinuousClock, RunFacts, Segment
 from tradingai.engine.queries.observation_criteria import (
     ClockFacts,
@@ -43,6 +44,7 @@ from tradingai.engine.queries.observation_strip import strip
 from tradingai.engine.queries.observation_views import (
     HALF_HOUR_S,
     HOUR_S,
+    NO_OBSERVATION,
     NO_OBSERVED,
     NO_VERDICT,
     ObservationView,
@@ -50,7 +52,7 @@ from tradingai.engine.queries.observation_views import (
     VerdictView,
 )
 from tradingai.engine.store.observation_rows import ObservationRow
-from tradingai.engine.store.read_only import one_moment
+from tradingai.engine.store.read_only import one_moment, reading
 
 _EVER: Final = 2**62
 _BEATS: Final = (
@@ -236,6 +238,25 @@ class ObservationReader:
             )  # fmt: skip
 
         return cells(HALF_HOUR_S), cells(HOUR_S)
+
+
+def read_observation(
+    paths: HomePaths, settings: Settings, now: datetime, *, until_beat: int | None = None
+) -> ObservationView:
+    """The home's newest observation, read once. Raises StoreError; a home without a database has none.
+
+    The file is only asked for its size: this process may have it open, and closing it once more would drop
+    SQLite's locks.
+    """
+    database = settings.database_path(paths.root)
+    try:
+        if not database.stat().st_size:
+            return NO_OBSERVATION
+    except OSError:
+        return NO_OBSERVATION
+    reader = ObservationReader(paths, settings.alert_chat, until_beat=until_beat)
+    with reading(database) as connection:
+        return reader.read(connection, now)
 
 
 def _max_gap_s(row: ObservationRow) -> float:

@@ -27,15 +27,16 @@ from tradingai.engine.queries.observation_reader import read_observation
 from tradingai.engine.queries.status import threshold
 from tradingai.engine.registry.certificates import read_certificate
 from tradingai.engine.runtime.replay import plan_replay, read_inputs, replay
-from tradingai.engine.runtime.runs import close_dead_runs
+from tradingai.engine.runtime.runs import close_dead_runs, code_version, deciding_hash
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.observation_rows import ObservationRow
 
+_AGAIN: Final = "Evaluate and promote them again: `tradingai evaluate MODEL`."
 _NO_MODEL: Final = "`tradingai pipeline --workload quick` trains, evaluates and promotes."
 
 
 @dataclass(frozen=True, slots=True)
-class TestRange:
+class TestedRange:
     """What every live model was tested on, and none was trained on; both ends included."""
 
     start: datetime
@@ -54,24 +55,24 @@ class TestRange:
         return hours
 
 
-def test_range(paths: HomePaths, promoted: PromotedModels, symbols: tuple[str, ...]) -> TestRange:
+def tested_range(paths: HomePaths, promoted: PromotedModels, symbols: tuple[str, ...]) -> TestedRange:
     """What the certificates of the live models have in common.
 
     Raises MissingError when no model is live, ArtifactError for a certificate that is not what was recorded.
     """
     if not promoted.models:
         refused = "; ".join(f"{event.model} was refused: {event.reason}" for event in promoted.refused)
-        raise MissingError(
-            refused or "no model is promoted: there is nothing to observe", remedy=_NO_MODEL
-        )
+        raise MissingError(refused or "no model is promoted: there is nothing to observe", remedy=_NO_MODEL)
     ledger = read_ledger(paths.ledger)
     starts, ends = [], []
     for model, version in promoted.versions.items():
         report = read_certificate(paths, ledger.evaluations(model, version)[-1])
         tested = [coin for coin in report.coins if coin.symbol in symbols]
-        starts += [coin.start for coin in tested]
-        ends += [coin.end for coin in tested]
-    return TestRange(max(starts), min(ends))
+        starts += [coin.start for coin in tested if coin.start is not None]
+        ends += [coin.end for coin in tested if coin.end is not None]
+    if not starts or not ends:
+        raise MissingError("the live models' certificates name no test range", remedy=_AGAIN)
+    return TestedRange(max(starts), min(ends))
 
 
 def observe_job(
@@ -151,7 +152,7 @@ def required(settings: Settings) -> dict[str, Any]:
 async def _given_up(
     before: ObservationRow | None, paths: HomePaths, settings: Settings, clock: Clock, *, anew: bool
 ) -> float | None:
-    """Hours that a running observation has counted; None when none runs. Raises UsageError unless ``anew``."""
+    """Hours that a running observation counted; None when none runs. Raises UsageError unless ``anew``."""
     if before is None or before.ended_at is not None:
         return None
     view = await asyncio.to_thread(read_observation, paths, settings, clock.now())
@@ -174,7 +175,7 @@ async def _baseline(
 ) -> dict[str, Any]:
     """The replayed test range; an earlier replay of the very same inputs is taken as it stands."""
     promoted = load_promoted(paths, read_ledger(paths.ledger), settings.symbols)
-    tested = test_range(paths, promoted, settings.symbols)
+    tested = tested_range(paths, promoted, settings.symbols)
     hours = tested.hours(settings.observation_baseline_days)
     now = settings
     if effective != settings.confidence_threshold:
@@ -200,8 +201,8 @@ async def _baseline(
         "interval_s": result["interval_s"],
         "models": await store.scans.models(result["run"]),
         "candles": inputs.request["candles"],
-        "settings_hash": settings.settings_hash(),
-        "code_version": run_code(),
+        "settings_hash": deciding_hash(settings, inputs.config),
+        "code_version": code_version(),
         "decisions_sha256": result["decisions_sha256"],
         "synthetic": result["synthetic"],
         "command": f"{given}tradingai replay --hours {hours} --end {iso_z(tested.end)}",

@@ -25,6 +25,7 @@ from tradingai.engine.runtime.compaction import Upkeep
 from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.runtime.live_run import MODE, Begun, begin_live
 from tradingai.engine.runtime.loop import LoopParts, ScanLoop
+from tradingai.engine.runtime.observation_upkeep import Duties, ObservationUpkeep
 from tradingai.engine.runtime.reader import FeedReader
 from tradingai.engine.runtime.scan_lines import log_scan
 from tradingai.engine.runtime.scanned import Scanned
@@ -190,10 +191,13 @@ class LiveSession:
             settings=self._settings,
             clock=self._clock,
             interval_s=self._interval_s,
-            upkeep=upkeep,
+            upkeep=Duties({"upkeep": upkeep, "observation": self._observation()}),
             supervisor=self._supervisor,
         )
         return ScanLoop(parts, self._heard)
+
+    def _observation(self) -> ObservationUpkeep:
+        return ObservationUpkeep(self._store, self._paths, self._settings, self._clock)
 
     def _heard(self, scanned: Scanned) -> None:
         self._totals.add(scanned)

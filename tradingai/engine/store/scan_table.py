@@ -236,6 +236,15 @@ class ScanTable:
         )
         return tuple(row[0] for row in rows)
 
+    async def models(self, run_id: str) -> dict[str, str]:
+        """The models that a run's decisions were made with, with their versions; of two the newer one."""
+        rows = await self._database.rows(
+            "SELECT versions, max(scan_seq) AS last FROM decisions WHERE run_id = ? GROUP BY versions"
+            " ORDER BY last",
+            (run_id,),
+        )
+        return {model: version for row in rows for model, version in json.loads(row[0]).items()}
+
     async def input_span(self, run_id: str) -> InputSpan | None:
         """The coins whose candles a run saw, and the range of these; None when it saw none."""
         rows = await self._database.rows(
