@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,7 +30,7 @@ def start(
 ) -> int:
     """Replay the live models' test range as the baseline, then let the 72 h clock begin.
 
-    The clock counts from the next heartbeat of the scan loop (`tradingai run`). Exit 4 when nothing is promoted.
+    The clock counts from the next heartbeat of the scan loop, `tradingai run`. Exit 4 when nothing is promoted.
     """
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import StartObservation
@@ -87,9 +86,10 @@ def _current(call: Invocation) -> ObservationView:
 
 
 def _document(view: ObservationView) -> dict[str, Any]:
-    document = asdict(view)
-    document["scaled"] = [{**asdict(one), "text": one.text} for one in view.scaled]
-    return {**document, "hours_counted": view.continuous_hours, "holding": view.holding}
+    from tradingai.engine.queries.observation_report import as_document
+
+    counted = {"continuous_hours": view.continuous_hours, "holding": view.holding}
+    return {**as_document(view), **counted}
 
 
 def show_status(view: ObservationView) -> None:

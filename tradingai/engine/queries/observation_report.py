@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from tradingai.engine.core.jsonio import parse_iso, plain
 from tradingai.engine.queries.observation_criteria import final
-from tradingai.engine.queries.observation_views import TIERS, Criterion, ObservationView, hours_words
+from tradingai.engine.queries.observation_views import TIERS, ObservationView, hours_words
 
 SCHEMA: Final = 1
 REPLAY: Final = "REPLAY"
@@ -57,25 +57,27 @@ def observation_document(view: ObservationView, at: datetime, *, day: str = "") 
                 "crashes": view.crashes,
                 "max_gap_s": view.max_gap_s,
             },
-            "criteria": [_criterion(one) for one in view.criteria],
-            "restarts": [asdict(one) for one in view.restarts],
-            "baseline": None if view.baseline is None else _baseline(view),
-            "observed": asdict(view.observed),
-            "delivery": asdict(view.delivery),
-            "approvals": [asdict(one) for one in view.approvals],
-            "scaled": [{**asdict(one), "text": one.text} for one in view.scaled],
+            "criteria": as_document(view.criteria),
+            "restarts": as_document(view.restarts),
+            "baseline": as_document(view.baseline),
+            "observed": as_document(view.observed),
+            "delivery": as_document(view.delivery),
+            "approvals": as_document(view.approvals),
+            "scaled": [{**as_document(one), "text": one.text} for one in view.scaled],
         }
     )
     return document
 
 
-def _criterion(one: Criterion) -> dict[str, Any]:
-    return {**asdict(one), "numbers": dict(one.numbers)}
-
-
-def _baseline(view: ObservationView) -> dict[str, Any]:
-    base = view.baseline
-    return {} if base is None else {**asdict(base), "tiers": dict(base.tiers), "models": dict(base.models)}
+def as_document(value: Any) -> Any:
+    """A view with everything in it as dictionaries and lists; times and numbers stay as they are."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: as_document(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): as_document(one) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_document(one) for one in value]
+    return value
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:

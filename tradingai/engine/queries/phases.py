@@ -14,6 +14,8 @@ from tradingai.engine.core.symbols import (
     model_kind,
     train_command,
 )
+from tradingai.engine.queries.observation_criteria import missing_words
+from tradingai.engine.queries.observation_views import NO_OBSERVATION, ObservationView, hours_words
 from tradingai.engine.store.job_rows import JobRow
 from tradingai.engine.store.manifests import DatasetManifest, FeatureManifest
 
@@ -25,12 +27,9 @@ _JOBS: Final = {
     "train": "training",
     "evaluate": "evaluation",
     "replay": "replay",
+    "observe": "observation",
 }
 _WORDS: Final = {"ppo": "PPO"}
-_LATER: Final = {
-    "observation": "72 hours of the live scan loop without a break; not part of this version yet",
-    "go_no_go": "the verdict on an observation; not part of this version yet",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ class Facts:
     ledger: Ledger = field(default_factory=Ledger)
     jobs: Sequence[JobRow] = ()
     """Newest first."""
+    observation: ObservationView = NO_OBSERVATION
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -102,7 +102,8 @@ def phases(facts: Facts) -> tuple[Phase, ...]:
         _gates(facts),
         _promotion(facts),
         _replay(facts),
-        *(Phase(name, "later", detail) for name, detail in _LATER.items()),
+        _observation(facts.observation),
+        _go_no_go(facts.observation),
     ]
     marked: list[Phase] = []
     open_before = False
@@ -217,6 +218,36 @@ def _replay(facts: Facts) -> Phase:
     wins = "no trade" if rate is None else f"win rate {100 * rate:.1f} %"
     detail = f"{newest['scans']:,} scans, {newest['signals']:,} signals, {wins}"
     return replace(phase, state="done", detail=detail)
+
+
+def _observation(view: ObservationView) -> Phase:
+    phase = Phase("observation", "waiting", "nothing yet", "tradingai observe start")
+    if view.state == "none":
+        return phase
+    clock = f"{hours_words(view.continuous_s)} of {hours_words(3600 * view.required_hours)} h"
+    if view.state == "ended":
+        done = view.verdict.word == "GO"
+        detail = clock if done else f"{clock}, {view.ended_why}"
+        return replace(phase, state="done" if done else "waiting", detail=detail)
+    command = "tradingai observe status"
+    if view.counting or view.continuous_s >= 3600 * view.required_hours:
+        until = view.go_not_before
+        detail = clock if until is None else f"{clock}, GO not before {until:%a %H:%MZ}"
+        return Phase("observation", "running", detail, command)
+    return Phase("observation", "interrupted", f"{clock}, the scan loop does not run", "tradingai run")
+
+
+def _go_no_go(view: ObservationView) -> Phase:
+    phase = Phase("go_no_go", "waiting", "nothing yet", "tradingai observe report")
+    word = view.verdict.word
+    if word == "GO" and view.state == "ended":
+        return replace(phase, state="done", detail=f"GO, {view.ended_at:%Y-%m-%d %H:%M} UTC")
+    if word in {"NO-GO", "INSUFFICIENT"}:
+        return replace(phase, state="refused", detail=f"{word}: {view.verdict.text}")
+    missing = missing_words(view.criteria)
+    if view.state == "running":
+        return replace(phase, detail=missing or "every criterion holds: the report gives the verdict")
+    return phase
 
 
 def _with_jobs(phase: Phase, facts: Facts) -> Phase:
