@@ -90,8 +90,8 @@ def test_an_empty_home_begins_with_candles(tmp_path):
         ("gates", "waiting"),
         ("promotion", "waiting"),
         ("replay", "waiting"),
-        ("observation", "later"),
-        ("go_no_go", "later"),
+        ("observation", "waiting"),
+        ("go_no_go", "waiting"),
     ]
     assert found["phases"][0]["command"] == "tradingai data generate --symbols BTC-USD,ETH-USD"
     assert found["problems"] == found["jobs"] == []

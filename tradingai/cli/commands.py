@@ -20,7 +20,7 @@ COMMANDS = (
     ),
     LazyCommand("replay", "Run the scan loop over stored candles on a simulated clock, as a run of its own."),
     LazyCommand(
-        "observe", "Observation: verify that a run's decisions can be computed again, drill the FTMO guard."
+        "observe", "Observation: the continuous clock, its criteria, and the GO or NO-GO they end in."
     ),
     LazyCommand("signals", "Signals of the live runs, oldest first; of one run with --run."),
     LazyCommand(

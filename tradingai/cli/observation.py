@@ -30,7 +30,7 @@ def start(
 ) -> int:
     """Replay the live models' test range as the baseline, then let the 72 h clock begin.
 
-    The clock counts from the next heartbeat of the scan loop, `tradingai run`. Exit 4 when nothing is promoted.
+    The clock counts from the scan loop's next heartbeat: `tradingai run`. Exit 4 when nothing is promoted.
     """
     from tradingai.cli.work import Work, work
     from tradingai.engine.core.commands import StartObservation

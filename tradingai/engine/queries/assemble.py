@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,8 @@ from tradingai.engine.queries.live_views import live_view
 from tradingai.engine.queries.model_snapshot import LedgerView, Problem
 from tradingai.engine.queries.model_views import ModelReader
 from tradingai.engine.queries.monitor_views import DeskCode, MonitorReader
+from tradingai.engine.queries.observation_reader import ObservationReader
+from tradingai.engine.queries.observation_views import NO_OBSERVATION, ObservationView
 from tradingai.engine.queries.phase_views import PhaseFacts, phase_views
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.queries.risk_views import AccountCode, RiskReader
@@ -97,6 +99,7 @@ class _Rows:
     live: LiveView | None = None
     monitor: MonitorView | None = None
     risk: RiskView | None = None
+    observation: ObservationView = NO_OBSERVATION
     problem: Problem | None = None
 
 
@@ -120,6 +123,8 @@ class SnapshotReader:
         self._desk_code: DeskCode | None = None
         self._monitor: MonitorReader | None = None
         self._risk: RiskReader | None = None
+        self._observation = ObservationReader(paths, settings.alert_chat)
+        self._last_observation = NO_OBSERVATION
         self.check: CheckView | None = None
         """What the last check of features found, told by whoever ran it."""
         self.verified_at: datetime | None = None
@@ -145,6 +150,7 @@ class SnapshotReader:
             artifacts={model: str(card["sha256"]) for model, card in cards.items()},
             ledger=ledger,
             jobs=rows.jobs,
+            observation=rows.observation,
         )
         models = in_order({*facts.models, *ledger.models()}, tuple(lstm_name(coin) for coin in coins))
         shown = models if candles or ledger.entries or cards else ()
@@ -173,7 +179,9 @@ class SnapshotReader:
             market=markets[0] if markets else self._settings.synthetic_market,
             seed=seeds[0] if seeds else self._settings.synthetic_seed,
             synthetic=synthetic_words(datasets),
-            phases=phase_views(states, PhaseFacts(datasets, builds, evaluations, runs, jobs)),
+            phases=phase_views(
+                states, PhaseFacts(datasets, builds, evaluations, runs, jobs, rows.observation)
+            ),
             jobs=jobs,
             datasets=datasets,
             candles=self._candle_tails(candles, interest),
@@ -187,6 +195,7 @@ class SnapshotReader:
             loop=_loop(rows.controls),
             monitor=rows.monitor,
             risk=rows.risk,
+            observation=replace(rows.observation, promoted=bool(ledger.live())),
             paper_balance=self._settings.paper_balance,
             system=self._system.read(self._clock.monotonic() - self._started),
         )
@@ -248,10 +257,15 @@ class SnapshotReader:
                 found = {row["name"]: control_row(row) for row in controls}
                 monitor = self._monitor_view(connection, interest, found) if interest.monitor else None
                 risk = self._risk_view(connection, interest) if interest.risk else None
+                self._last_observation = self._observation.read(connection, self._clock.now())
         except TradingAIError as error:
             problem = Problem(error.message, error.remedy)
-            return _Rows([], None, self._last_events, problem=problem)
-        return _Rows([job_row(row) for row in jobs], found, self._last_events, live, monitor, risk)
+            lost = replace(self._last_observation, problem=problem)
+            return _Rows([], None, self._last_events, observation=lost, problem=problem)
+        return _Rows(
+            [job_row(row) for row in jobs], found, self._last_events, live, monitor, risk,
+            self._last_observation,
+        )  # fmt: skip
 
     def _monitor_view(
         self, connection: sqlite3.Connection, interest: Interest, controls: dict[str, ControlRow]

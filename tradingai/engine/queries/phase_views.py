@@ -8,6 +8,7 @@ from typing import Final
 from tradingai.engine.core.symbols import ENSEMBLE
 from tradingai.engine.queries.job_views import phase_seconds
 from tradingai.engine.queries.model_snapshot import EvaluationView, RunView
+from tradingai.engine.queries.observation_views import NO_OBSERVATION, ObservationView, hours_words
 from tradingai.engine.queries.phases import Phase, model_words
 from tradingai.engine.queries.snapshot import DatasetView, FeatureBuildView, JobView, PhaseView
 
@@ -19,16 +20,12 @@ PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
     "gates": ("Gates", "v", "gates", ()),
     "promotion": ("Promotion", "p", "models", ()),
     "replay": ("Replay 72 h", "r", "monitor", ("replay",)),
-    "observation": ("Observation", "", "observation", ()),
-    "go_no_go": ("GO / NO-GO", "", "observation", ()),
+    "observation": ("Observation", "o", "observation", ("observe",)),
+    "go_no_go": ("GO / NO-GO", "a", "observation", ()),
 }
 """Phase id to title, key, screen and kinds of jobs."""
 RESULT_COLUMNS: Final = 37
 """What a terminal of 80 columns leaves for a phase's result."""
-_LATER: Final = {
-    "observation": "comes with a later version",
-    "go_no_go": "needs an observation",
-}
 
 
 class PhaseFacts:
@@ -41,12 +38,14 @@ class PhaseFacts:
         evaluations: Sequence[EvaluationView],
         runs: Sequence[RunView],
         jobs: Sequence[JobView],
+        observation: ObservationView = NO_OBSERVATION,
     ) -> None:
         self.datasets = datasets
         self.builds = builds
         self.evaluations = evaluations
         self.runs = runs
         self.jobs = jobs
+        self.observation = observation
 
 
 def phase_views(phases: Sequence[Phase], facts: PhaseFacts) -> tuple[PhaseView, ...]:
@@ -64,7 +63,7 @@ def _view(phase: Phase, facts: PhaseFacts) -> PhaseView:
         title=title,
         state=phase.state,
         result=_result(phase, running, facts),
-        took_s=phase_seconds(facts.jobs, kinds) if kinds else None,
+        took_s=_seconds(phase, kinds, facts),
         next_action=_next_action(phase, kinds, facts),
         key=key if phase.state != "later" else "",
         screen=screen,
@@ -74,18 +73,35 @@ def _view(phase: Phase, facts: PhaseFacts) -> PhaseView:
 
 
 def _result(phase: Phase, running: Sequence[JobView], facts: PhaseFacts) -> str:
-    if phase.id in _LATER and phase.state == "later":
-        return _LATER[phase.id]
     if phase.state == "running" and running:
         return _running(running)
     if phase.state in {"failed", "interrupted"}:
         return phase.detail
+    if phase.id == "observation" and facts.observation.state == "running":
+        return _observation(facts)
     done = _DONE[phase.id](facts) if phase.id in _DONE else ""
     if phase.state in {"done", "refused"}:
         return done or phase.detail
     if phase.state == "next" and phase.id == "candles" and not facts.datasets:
         return "about 2 s"
     return "" if phase.detail == "nothing yet" else phase.detail
+
+
+def _seconds(phase: Phase, kinds: Sequence[str], facts: PhaseFacts) -> float | None:
+    """How long it took; of an observation what its clock has counted."""
+    if phase.id == "observation":
+        return facts.observation.continuous_s if facts.observation.state == "running" else None
+    return phase_seconds(facts.jobs, kinds) if kinds else None
+
+
+def _observation(facts: PhaseFacts) -> str:
+    """``of 72:00 h, GO not before Thu 06:00Z``: what the clock counted stands beside it."""
+    view = facts.observation
+    required = f"of {hours_words(3600 * view.required_hours)} h"
+    full = view.continuous_s >= 3600 * view.required_hours
+    if full or view.go_not_before is None:
+        return required if full else f"{required}, no scan loop runs"
+    return f"{required}, GO not before {view.go_not_before:%a %H:%MZ}"
 
 
 def _running(running: Sequence[JobView]) -> str:
@@ -98,7 +114,7 @@ def _running(running: Sequence[JobView]) -> str:
 
 
 def _next_action(phase: Phase, kinds: Sequence[str], facts: PhaseFacts) -> str:
-    if phase.state == "refused":
+    if phase.state == "refused" and phase.id == "gates":
         refused = [item.model for item in facts.evaluations if item.report and not item.report.passed]
         trained = [model for model in refused if model != ENSEMBLE]
         if trained:

@@ -221,20 +221,17 @@ def _replay(facts: Facts) -> Phase:
 
 
 def _observation(view: ObservationView) -> Phase:
+    """Done once the clock is full; a restart of the clock takes that back."""
     phase = Phase("observation", "waiting", "nothing yet", "tradingai observe start")
-    if view.state == "none":
+    if view.state == "none" or (view.state == "ended" and view.verdict.word != "GO"):
         return phase
     clock = f"{hours_words(view.continuous_s)} of {hours_words(3600 * view.required_hours)} h"
-    if view.state == "ended":
-        done = view.verdict.word == "GO"
-        detail = clock if done else f"{clock}, {view.ended_why}"
-        return replace(phase, state="done" if done else "waiting", detail=detail)
+    full, until = view.continuous_s >= 3600 * view.required_hours, view.go_not_before
     command = "tradingai observe status"
-    if view.counting or view.continuous_s >= 3600 * view.required_hours:
-        until = view.go_not_before
-        detail = clock if until is None else f"{clock}, GO not before {until:%a %H:%MZ}"
-        return Phase("observation", "running", detail, command)
-    return Phase("observation", "interrupted", f"{clock}, the scan loop does not run", "tradingai run")
+    if full or until is None:
+        idle = replace(phase, detail=f"{clock}, the scan loop does not run", command="tradingai run")
+        return Phase("observation", "done", clock, command) if full else idle
+    return Phase("observation", "running", f"{clock}, GO not before {until:%a %H:%MZ}", command)
 
 
 def _go_no_go(view: ObservationView) -> Phase:

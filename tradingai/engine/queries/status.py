@@ -20,6 +20,8 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.queries.alert_views import read_telegram, telegram_off
 from tradingai.engine.queries.live_views import read_funnel, read_live
+from tradingai.engine.queries.observation_reader import ObservationReader
+from tradingai.engine.queries.observation_views import ObservationView
 from tradingai.engine.queries.phases import Facts, phases
 from tradingai.engine.store.control_rows import ControlRow, control_row
 from tradingai.engine.store.failures import is_database
@@ -28,8 +30,10 @@ from tradingai.engine.store.manifests import read_dataset_manifest, read_feature
 from tradingai.engine.store.read_only import reading
 
 Value = TypeVar("Value")
-_StoreRows = tuple[list[JobRow], dict[str, ControlRow] | None, dict[str, Any], dict[str, Any]]
-"""Jobs, the persisted controls (None when the store cannot be read), the live run, Telegram."""
+_StoreRows = tuple[
+    list[JobRow], dict[str, ControlRow] | None, dict[str, Any], dict[str, Any], ObservationView
+]
+"""Jobs, controls (None when the store cannot be read), the live run, Telegram, the observation."""
 _PATIENCE_S = 1.0
 """How long ``status`` waits for a database that somebody has locked."""
 
@@ -66,10 +70,12 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
     features = found.each(paths.features, lambda symbol: read_feature_manifest(paths, symbol))
     ledger = found.attempt(lambda: read_ledger(paths.ledger), Ledger())
     artifacts = found.attempt(lambda: _artifacts(paths), dict[str, str]())
-    database = settings.database_path(paths.root)
     chat = settings.alert_chat
-    unreadable: _StoreRows = ([], None, {}, telegram_off(chat))
-    stored, controls, live, telegram = found.attempt(lambda: _read_store(database, clock, chat), unreadable)
+    observation = ObservationView(required_hours=settings.observation_hours)
+    unreadable: _StoreRows = ([], None, {}, telegram_off(chat), observation)
+    stored, controls, live, telegram, observation = found.attempt(
+        lambda: _read_store(paths, settings, clock, unreadable), unreadable
+    )
     jobs = [as_seen(paths, job) for job in stored]
     facts = Facts(
         coins=_coins(settings, set(datasets)),
@@ -78,6 +84,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
         artifacts=artifacts,
         ledger=ledger,
         jobs=jobs,
+        observation=observation,
     )
     return {
         "home": str(paths.root),
@@ -89,7 +96,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
         "kill_switch": kill_switch(settings, controls),
         "threshold": threshold(settings, controls),
         "telegram": telegram,
-        "observation": {"state": "later", "hours": 0.0, "required_hours": settings.observation_hours},
+        "observation": observation_summary(observation),
         "jobs": [_job(job) for job in jobs if job.state in {"queued", "running"}],
         "problems": [problem.as_json()["error"] for problem in found.problems],
     }
@@ -166,9 +173,30 @@ def read_controls(database: Path, settings: Settings) -> dict[str, Any]:
     return {"kill_switch": kill_switch(settings, controls), "threshold": threshold(settings, controls)}
 
 
-def _read_store(database: Path, clock: Clock, chat: int | None) -> _StoreRows:
+def observation_summary(view: ObservationView) -> dict[str, Any]:
+    """The observation in a few numbers; `observe status --json` has the rest."""
+    return {
+        "state": view.state,
+        "id": view.id or None,
+        "hours": view.continuous_hours,
+        "required_hours": view.required_hours,
+        "since": plain(view.clock_started_at),
+        "counting": view.counting,
+        "go_not_before": plain(view.go_not_before),
+        "crashes": view.crashes,
+        "restarts": len(view.restarts),
+        "criteria": {one.id: {"state": one.state, "measured": one.measured} for one in view.criteria},
+        "holding": view.holding,
+        "verdict": view.verdict.word or None,
+        "decided_by": view.verdict.decided_by,
+        "scaled": [one.text for one in view.scaled],
+    }
+
+
+def _read_store(paths: HomePaths, settings: Settings, clock: Clock, nothing: _StoreRows) -> _StoreRows:
+    database, chat = settings.database_path(paths.root), settings.alert_chat
     if not is_database(database):
-        return [], {}, {}, telegram_off(chat)
+        return [], {}, {}, telegram_off(chat), nothing[-1]
     with reading(database, timeout_s=_PATIENCE_S) as connection:
         jobs = connection.execute(
             f"{SELECT_JOBS} ORDER BY created_at DESC, jobs.rowid DESC LIMIT 200"
@@ -177,8 +205,11 @@ def _read_store(database: Path, clock: Clock, chat: int | None) -> _StoreRows:
         live = read_live(connection, clock.now())
         telegram = read_telegram(connection, chat)
         live["funnel"] = None if live["run"] is None else read_funnel(connection, live["run"])
+        observation = ObservationReader(paths, chat).read(connection, clock.now())
+    if observation.state == "none":
+        observation = nothing[-1]
     found = {row["name"]: control_row(row) for row in controls}
-    return [job_row(row) for row in jobs], found, live, telegram
+    return [job_row(row) for row in jobs], found, live, telegram, observation
 
 
 def _artifacts(paths: HomePaths) -> dict[str, str]:
