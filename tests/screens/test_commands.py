@@ -10,6 +10,7 @@ from tradingai.engine.core.commands import (
     BuildFeatures,
     CancelJob,
     Evaluate,
+    FetchCandles,
     GenerateCandles,
     ImportCandles,
     Promote,
@@ -66,6 +67,40 @@ async def test_a_wrong_field_keeps_the_dialog_open(console: MakeConsole):
         await pilot.pause()
         assert made.engine.sent == []
         assert type(made.app.screen).__name__ == "Dialog"
+
+
+async def test_fetch_names_source_coins_and_start(console: MakeConsole):
+    commands = await sent(console("empty", screen="data"), "f", "enter")
+    assert [type(command) for command in commands] == [FetchCandles] * 3
+    assert [command.symbol for command in commands] == ["BTC-USD", "ETH-USD", "BNB-USD"]
+    first = commands[0].payload()
+    assert (first["provider"], first["exchange"], first["end"], first["replace"]) == (
+        "ccxt", "binance", None, False,
+    )  # fmt: skip
+    assert commands[0].start == datetime(2025, 7, 15, tzinfo=UTC)
+
+
+async def test_fetch_of_coins_that_are_there_goes_on_where_they_end(console: MakeConsole):
+    story = STATES["full"]()
+    fetched = [
+        replace(data, synthetic=False, market=None, provider="ccxt", exchange="kraken", market_symbol="X/USD")
+        for data in story.datasets[:2]
+    ]
+    made = console(replace(story, datasets=(*fetched, story.datasets[2])), screen="data")
+    commands = await sent(made, "f", "enter")
+    assert [(command.symbol, command.exchange, command.start) for command in commands] == [
+        ("BTC-USD", "kraken", None), ("ETH-USD", "kraken", None),
+    ]  # fmt: skip
+
+
+async def test_yahoo_has_no_exchange_and_a_wrong_day_keeps_the_dialog_open(console: MakeConsole):
+    rub = ["backspace"] * 10
+    keys = ["f", *rub, *"yfinance", "down", "down", "down", *rub, *"soon", "enter"]
+    assert await sent(console("empty", screen="data"), *keys) == []
+    keys = [*keys[:-1], *rub, *"2025-11-01", "enter"]
+    commands = await sent(console("empty", screen="data"), *keys)
+    assert [(command.provider, command.exchange) for command in commands] == [("yfinance", None)] * 3
+    assert commands[0].start == datetime(2025, 11, 1, tzinfo=UTC)
 
 
 async def test_import_names_file_and_coin(console: MakeConsole):

@@ -33,6 +33,7 @@ OVERLAYS = {
     "palette": ("overview", ["ctrl+p", "t", "r", "a"]),
     "filter": ("features", ["slash", "r", "s", "i"]),
     "create": ("data", ["c"]),
+    "fetch": ("data", ["f"]),
     "cancel": ("training", ["x"]),
     "train": ("training", ["right_square_bracket", "t"]),
     "evaluate": ("gates", ["v"]),

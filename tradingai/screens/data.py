@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, DatasetView, Interest, JobView
-from tradingai.screens import steps
+from tradingai.screens import candle_steps
 from tradingai.screens.base import ConsoleScreen
+from tradingai.screens.candle_picture import candle_picture
 from tradingai.screens.commands import VerifyCandles
 from tradingai.screens.overview_parts import context
 from tradingai.screens.view import (
@@ -24,10 +24,8 @@ from tradingai.screens.view import (
 )
 from tradingai.widgets import numbers
 from tradingai.widgets.bars import progress
-from tradingai.widgets.candlesticks import paint_candles
 from tradingai.widgets.footer import Key
 from tradingai.widgets.line import BLANK, Line, Span, fit, line, pad, wrap
-from tradingai.widgets.plot import Picture
 from tradingai.widgets.section import Column, Row, Table, pair, rule, stack
 from tradingai.widgets.signs import sign
 
@@ -53,9 +51,7 @@ _ONE: Final[Mapping[str, str]] = {
     "stale runs": "stale run",
 }
 """What a single one of them is called, where that is another word."""
-_TIME_STEPS: Final = (15, 30, 60, 120, 180, 240, 360, 720, 1440)
-"""Minutes between two labels of a time axis."""
-JOB_KINDS: Final = ("generate", "import")
+JOB_KINDS: Final = ("generate", "fetch", "import")
 
 
 def findings(quality: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -78,8 +74,9 @@ def quality_cell(data: DatasetView) -> Span:
 
 
 def _dataset_row(data: DatasetView, extent: Extent) -> Row:
-    source = data.market or data.provider
-    cells: list[Span] = [Span(data.symbol), Span(source, "text" if data.market else "muted")]
+    fetched = data.exchange if extent.narrow else data.market_symbol
+    source = data.market or fetched or data.provider
+    cells: list[Span] = [Span(data.symbol), Span(source, "muted" if source == data.provider else "text")]
     if not extent.narrow:
         cells += [
             Span(data.provider, "muted"),
@@ -162,7 +159,8 @@ def sentence(snapshot: ConsoleSnapshot) -> Line:
     last = next((job for job in snapshot.jobs if job.kind in JOB_KINDS), None)
     running = [job for job in snapshot.running_jobs if job.kind in JOB_KINDS]
     if last is not None and last.state in {"failed", "interrupted"} and not running:
-        return headline(f"{opening(last.title)}: {last.message}", alarm=True)
+        named = last.kind == "fetch" and last.target in last.message
+        return headline(opening(last.message if named else f"{last.title}: {last.message}"), alarm=True)
     total = sum(data.rows for data in snapshot.datasets)
     if running:
         job = running[0]
@@ -198,6 +196,17 @@ def quality_lines(data: DatasetView, width: int) -> list[Line]:
     return lines
 
 
+def _source_lines(data: DatasetView, width: int) -> list[Line]:
+    """What the candles were made from, or where they were fetched."""
+    if data.exchange:
+        return [pair("exchange", data.exchange, width), pair("market", data.market_symbol, width)]
+    seed = numbers.NOTHING if data.seed is None else str(data.seed)
+    return [
+        pair("market, seed", f"{data.market or numbers.NOTHING}, {seed}", width),
+        pair("generator", data.generator or numbers.NOTHING, width),
+    ]
+
+
 def side_lines(data: DatasetView | None, width: int) -> list[Line]:
     """The manifest and the whole quality report."""
     if data is None:
@@ -205,12 +214,7 @@ def side_lines(data: DatasetView | None, width: int) -> list[Line]:
     manifest = [
         rule("Manifest", data.symbol, width),
         pair("provider", data.provider, width),
-        pair(
-            "market, seed",
-            f"{data.market or numbers.NOTHING}, {data.seed if data.seed is not None else '–'}",
-            width,
-        ),
-        pair("generator", data.generator or numbers.NOTHING, width),
+        *_source_lines(data, width),
         pair("rows", numbers.count(data.rows), width),
         pair("first", f"{data.start:%Y-%m-%d %H:%MZ}", width),
         pair("last", f"{data.end:%Y-%m-%d %H:%MZ}", width),
@@ -280,7 +284,11 @@ class DataPage:
             *empty_state(
                 "Candles of each coin stand here, with their quality report and a chart.",
                 "Synthetic BTC, ETH and BNB for 120 days take about 2 s and need no network.",
-                keys=(("c", "creates synthetic candles"), ("i", "imports a CSV or Parquet file you have")),
+                keys=(
+                    ("c", "creates synthetic candles"),
+                    ("f", "fetches real ones from an exchange"),
+                    ("i", "imports a CSV or Parquet file you have"),
+                ),
                 width=min(self.extent.width, 78),
             ),
         )
@@ -322,6 +330,7 @@ class DataPage:
             keys.append(Key("r", "resume", "start the stopped job again", "resume"))
         keys += [
             Key("c", "create", "create synthetic candles: coins, days, market, seed", "create"),
+            Key("f", "fetch", "fetch real candles: exchange, coins, start", "fetch"),
             Key("i", "import", "import a CSV or Parquet file", "import"),
         ]
         if any(job.kind in JOB_KINDS for job in self.snapshot.running_jobs):
@@ -331,28 +340,6 @@ class DataPage:
         if len(self.snapshot.datasets) > 1:
             keys.append(Key("brackets", "coin", "previous, next coin", "next_item"))
         return tuple(keys)
-
-
-def candle_picture(
-    snapshot: ConsoleSnapshot, symbol: str, width: int, height: int, *, no_color: bool
-) -> tuple[Picture, str]:
-    """The chart of a coin's newest candles, and what it spans."""
-    tail = snapshot.candles.get(symbol)
-    if tail is None or not tail.bars:
-        return Picture(width, height), ""
-    shown = tail.bars[-(width - 9) :]
-    minutes = len(shown) * tail.interval_minutes
-    every = next((step for step in _TIME_STEPS if minutes / step <= width / 12), _TIME_STEPS[-1])
-    times = [
-        (len(shown) - 1 - index, f"{bar.at:%a %H:%M}" if every >= 1440 else f"{bar.at:%H:%M}")
-        for index, bar in enumerate(shown)
-        if (60 * bar.at.hour + bar.at.minute) % min(every, 1440) == 0
-    ]
-    bars = [(bar.open, bar.high, bar.low, bar.close) for bar in shown]
-    picture = paint_candles(bars, times, width, height, solid_down=no_color)
-    end = shown[-1].at + timedelta(minutes=tail.interval_minutes)
-    note = f"{tail.interval_minutes}m candles, {shown[0].at:%Y-%m-%d %H:%M} to {end:%m-%d %H:%MZ}"
-    return picture, note
 
 
 class DataScreen(ConsoleScreen):
@@ -373,11 +360,15 @@ class DataScreen(ConsoleScreen):
 
     def do_create(self) -> None:
         """Ask for coins, range, market and seed."""
-        steps.create_candles(self.host)
+        candle_steps.create_candles(self.host)
 
     def do_import(self) -> None:
         """Ask for a file and a coin."""
-        steps.import_candles(self.host)
+        candle_steps.import_candles(self.host)
+
+    def do_fetch(self) -> None:
+        """Ask for source, coins and start."""
+        candle_steps.fetch_candles(self.host)
 
     def do_check(self) -> None:
         """Compare values with their hash."""

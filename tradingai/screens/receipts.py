@@ -24,6 +24,7 @@ from tradingai.engine.queries.snapshot import CheckView
 
 _WORK: Final = {
     "GenerateCandles": "Creating candles",
+    "FetchCandles": "Fetching candles",
     "ImportCandles": "Importing candles",
     "BuildFeatures": "Building features",
     "StartTraining": "Training",

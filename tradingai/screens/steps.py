@@ -6,14 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final
 
 from tradingai.engine.core.commands import (
     BuildFeatures,
     Evaluate,
-    GenerateCandles,
-    ImportCandles,
     Promote,
     ResumeJob,
     Rollback,
@@ -24,32 +20,16 @@ from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.symbols import (
     AGENT,
     ENSEMBLE,
-    MARKETS,
-    PIPELINE_SYMBOLS,
-    parse_market,
-    parse_symbol,
-    parse_symbols,
     parse_trainable,
 )
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
+from tradingai.screens.candle_steps import create_candles
 from tradingai.screens.commands import RunPipeline
 from tradingai.screens.dialog import Dialog, Field, must_be, whole_number
 from tradingai.screens.overview_parts import next_phase
 from tradingai.screens.port import Host
 from tradingai.widgets import numbers
-
-QUICK_DAYS: Final = 120
-MOST_DAYS: Final = 2_141
-"""Days from 2020-01-01 to the last synthetic candle."""
-
-
-def _symbols(text: str) -> str:
-    try:
-        parse_symbols(text)
-    except UsageError as error:
-        return f"{error.message}; {error.remedy}"
-    return ""
 
 
 def _models(text: str) -> str:
@@ -58,73 +38,6 @@ def _models(text: str) -> str:
     except UsageError as error:
         return f"{error.message}; {error.remedy}"
     return ""
-
-
-def _market(text: str) -> str:
-    return "" if text in MARKETS else f"One of {', '.join(MARKETS)}"
-
-
-def create_candles(host: Host) -> None:
-    """Ask for coins, days, market and seed; one job a coin. What is there already is skipped."""
-
-    def start(values: dict[str, str]) -> None:
-        from tradingai.engine.pipeline.plan import LAST_CANDLE
-
-        first = LAST_CANDLE - timedelta(days=int(values["days"])) + timedelta(minutes=1)
-        host.order(
-            *(
-                GenerateCandles(
-                    **host.engine.issue(),
-                    symbol=symbol,
-                    market=parse_market(values["market"]),
-                    seed=int(values["seed"]),
-                    start=first,
-                    end=LAST_CANDLE,
-                )
-                for symbol in parse_symbols(values["coins"])
-            )
-        )
-
-    snapshot = host.snapshot
-    fields = (
-        Field("coins", "coins", ",".join(PIPELINE_SYMBOLS), "BTC-USD,ETH-USD", check=_symbols),
-        Field("days", "days", str(QUICK_DAYS), note="to 2025-11-10 01:07Z", check=whole_number(2, MOST_DAYS)),
-        Field("market", "market", snapshot.market, note="/".join(MARKETS), check=_market),
-        Field("seed", "seed", str(snapshot.seed), check=whole_number(0, 2**31 - 1)),
-    )
-    texts = ["The same market, seed and range give the same candles, so that what is there is kept."]
-    host.ask(Dialog("Create synthetic candles", texts, verb="create", keep="leave it", fields=fields), start)
-
-
-def _symbol(text: str) -> str:
-    try:
-        parse_symbol(text)
-    except UsageError as error:
-        return f"{error.message}; {error.remedy}"
-    return ""
-
-
-def import_candles(host: Host) -> None:
-    """Ask for a file and a coin."""
-
-    def start(values: dict[str, str]) -> None:
-        symbol = parse_symbol(values["coin"])
-        host.order(ImportCandles(**host.engine.issue(), symbol=symbol, file=values["file"]))
-
-    fields = (
-        Field(
-            "file",
-            "file",
-            hint="/data/btc.csv",
-            note="CSV or Parquet",
-            check=lambda text: "" if text else "Type its path",
-        ),
-        Field("coin", "coin", "BTC-USD", check=_symbol),
-    )
-    texts = [
-        "Columns are found by their common names; times need a zone or are UTC. Nothing is dropped uncounted."
-    ]
-    host.ask(Dialog("Import candles", texts, verb="import", keep="leave it", fields=fields), start)
 
 
 def build_features(host: Host, coins: Sequence[str]) -> None:

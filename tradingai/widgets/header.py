@@ -38,6 +38,7 @@ MODE_BY_ID: Final = {mode.id: mode for mode in MODES}
 
 _JOB_SCREENS: Final = {
     "generate": "data",
+    "fetch": "data",
     "import": "data",
     "features": "features",
     "features_check": "features",

@@ -145,6 +145,7 @@ class SnapshotReader:
         coins = self._coins(candles)
         facts = Facts(
             coins=coins,
+            provider=self._settings.data_provider,
             datasets=candles,
             features=matrices,
             artifacts={model: str(card["sha256"]) for model, card in cards.items()},
@@ -178,6 +179,7 @@ class SnapshotReader:
             workload_id=name or "quick",
             market=markets[0] if markets else self._settings.synthetic_market,
             seed=seeds[0] if seeds else self._settings.synthetic_seed,
+            exchange=self._settings.exchange,
             synthetic=synthetic_words(datasets),
             phases=phase_views(
                 states, PhaseFacts(datasets, builds, evaluations, runs, jobs, rows.observation)

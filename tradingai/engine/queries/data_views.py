@@ -57,6 +57,8 @@ def dataset_view(paths: HomePaths, manifest: DatasetManifest) -> DatasetView:
         created_at=manifest.created_at,
         synthetic=manifest.synthetic,
         quality=MappingProxyType(dict(manifest.quality)),
+        exchange=manifest.exchange or "",
+        market_symbol=manifest.market_symbol or "",
     )
 
 

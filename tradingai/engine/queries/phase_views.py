@@ -13,7 +13,7 @@ from tradingai.engine.queries.phases import Phase, model_words
 from tradingai.engine.queries.snapshot import DatasetView, FeatureBuildView, JobView, PhaseView
 
 PHASE_FORMS: Final[Mapping[str, tuple[str, str, str, tuple[str, ...]]]] = {
-    "candles": ("Candles", "c", "data", ("generate", "import")),
+    "candles": ("Candles", "c", "data", ("generate", "fetch", "import")),
     "features": ("Features", "b", "features", ("features",)),
     "training": ("Training", "t", "training", ("train",)),
     "evaluation": ("Evaluation", "v", "gates", ("evaluate",)),

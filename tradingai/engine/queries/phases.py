@@ -22,6 +22,7 @@ from tradingai.engine.store.manifests import DatasetManifest, FeatureManifest
 PhaseState = Literal["waiting", "next", "running", "done", "refused", "failed", "interrupted", "later"]
 _JOBS: Final = {
     "generate": "candles",
+    "fetch": "candles",
     "import": "candles",
     "features": "features",
     "train": "training",
@@ -52,6 +53,8 @@ class Facts:
     """What was read from one home."""
 
     coins: tuple[str, ...]
+    provider: str = "synthetic"
+    """DATA_PROVIDER: how candles that are missing are got."""
     datasets: Mapping[str, DatasetManifest] = field(default_factory=dict)
     features: Mapping[str, FeatureManifest] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
@@ -132,11 +135,15 @@ def _candles(facts: Facts) -> Phase:
     coins = ", ".join(facts.coins)
     detail = f"{rows} candles of {coins} ({', '.join(sources)})"
     missing = ",".join(coin for coin in facts.coins if coin not in there) or ",".join(facts.coins)
-    return _share("candles", there, facts.coins, detail, f"tradingai data generate --symbols {missing}")
+    fetched = facts.provider in {"ccxt", "yfinance"}
+    command = f"tradingai data {'fetch' if fetched else 'generate'} --symbols {missing}"
+    return _share("candles", there, facts.coins, detail, command + (" --start DAY" if fetched else ""))
 
 
 def _source(dataset: DatasetManifest) -> str:
-    return f"SYNTHETIC {dataset.market}, seed {dataset.seed}" if dataset.synthetic else dataset.provider
+    if dataset.synthetic:
+        return f"SYNTHETIC {dataset.market}, seed {dataset.seed}"
+    return " ".join(filter(None, (dataset.provider, dataset.exchange, dataset.market_symbol)))
 
 
 def _features(facts: Facts) -> Phase:

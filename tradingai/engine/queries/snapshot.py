@@ -134,6 +134,7 @@ def job_title(kind: str, target: str) -> str:
 KIND_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "generate": "candles",
+        "fetch": "fetch",
         "import": "import",
         "features": "features",
         "features_check": "check features",
@@ -162,6 +163,10 @@ class DatasetView:
     synthetic: bool = False
     quality: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
     """The quality report as it stands in the manifest, counters by name."""
+    exchange: str = ""
+    """ccxt's name of where they were fetched; empty for any other provider."""
+    market_symbol: str = ""
+    """What the pair is called there, for example ``BTC/USDT``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +332,8 @@ class ConsoleSnapshot:
     workload_id: str = "quick"
     market: str = "cycles"
     seed: int = 7
+    exchange: str = "binance"
+    """Where candles are fetched unless somebody says otherwise: EXCHANGE."""
     synthetic: str = ""
     """``cycles, seed 7`` when what is shown rests on synthetic candles, else empty."""
     phases: tuple[PhaseView, ...] = ()

@@ -79,6 +79,7 @@ def read_status(paths: HomePaths, settings: Settings, clock: Clock) -> dict[str,
     jobs = [as_seen(paths, job) for job in stored]
     facts = Facts(
         coins=_coins(settings, set(datasets)),
+        provider=settings.data_provider,
         datasets=datasets,
         features=features,
         artifacts=artifacts,
