@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 from tradingai.engine.core.clock import SimulatedClock
-from tradingai.engine.core.commands import BuildFeatures, Evaluate, GenerateCandles, Replay, StartTraining
+from tradingai.engine.core.commands import (
+    BuildFeatures,
+    Command,
+    Evaluate,
+    FetchCandles,
+    GenerateCandles,
+    Replay,
+    StartTraining,
+)
 from tradingai.engine.core.errors import InterruptedRunError, JobError, LockHeldError, UsageError
 from tradingai.engine.core.ledger import Candidate
 from tradingai.engine.core.locks import FileLock
@@ -20,9 +28,10 @@ from tradingai.engine.pipeline.plan import (
     LAST_CANDLE,
     WORKLOADS,
     PipelineRequest,
-    check_provider,
+    own_range,
     parse_models,
     parse_workload,
+    pipeline_request,
 )
 from tradingai.engine.pipeline.run import Pipeline
 from tradingai.engine.registry.registry import Registry
@@ -59,12 +68,14 @@ class FakeEngine:
         self.fails: set[tuple[type, str]] = set()
         self.skips = False
         self.done: list[tuple[str, str]] = []
+        self.commands: list[Command] = []
         self._bars = bars
 
     def issue(self):
         return {"sender": "test", "surface": "cli", "issued_at": self.clock.now()}
 
     async def run(self, command, on_update=None):
+        self.commands.append(command)
         if isinstance(command, Replay):
             self.done.append(("Replay", ",".join(command.symbols)))
             result = {"replay": {"hours": command.hours}, "skipped": self.skips}
@@ -75,8 +86,8 @@ class FakeEngine:
         if (type(command), symbol) in self.fails:
             raise JobError(f"{symbol} failed")
         result = {"report": self._evaluate(symbol).as_json()} if isinstance(command, Evaluate) else {}
-        if isinstance(command, GenerateCandles):
-            self._leave_files(symbol)
+        if isinstance(command, GenerateCandles | FetchCandles):
+            self._leave_files(symbol, oracle=isinstance(command, GenerateCandles))
         return JobResult("job", "kind", symbol, {**result, "skipped": self.skips}, 1.0, 0)
 
     async def execute(self, command, on_update=None):
@@ -95,8 +106,9 @@ class FakeEngine:
         self.clock.advance(60)
         return self.registry.record(candidate, assessed(made))
 
-    def _leave_files(self, symbol):
-        for folder in (self.paths.candles, self.paths.oracle, self.paths.features):
+    def _leave_files(self, symbol, *, oracle):
+        made = (self.paths.oracle,) if oracle else ()
+        for folder in (self.paths.candles, *made, self.paths.features):
             (folder / symbol).mkdir(exist_ok=True)
             (folder / symbol / "manifest.json").write_text("{}")
         best = self.paths.checkpoints / f"{lstm_name(symbol)}_best.pt"
@@ -267,9 +279,53 @@ def test_the_workloads_are_the_ones_that_are_specified():
     assert {workload.end for workload in WORKLOADS.values()} == {LAST_CANDLE}
 
 
+def test_where_candles_come_from_is_the_settings_to_say():
+    quick = WORKLOADS["quick"]
+    made = pipeline_request(SETTINGS, quick, None)
+    assert (made.provider, made.market, made.seed, made.exchange) == ("synthetic", "cycles", 7, None)
+    assert made.source == "Synthetic market cycles"
+    assert pipeline_request(SETTINGS, quick, "null", seed=3).market == "null"
+    real = plain_settings(data_provider="ccxt", exchange="kraken")
+    fetched = pipeline_request(real, quick, None)
+    assert (fetched.provider, fetched.market, fetched.exchange) == ("ccxt", None, "kraken")
+    assert fetched.source == "Real candles of kraken"
+    assert pipeline_request(plain_settings(data_provider="yfinance"), quick, None).exchange is None
+    with pytest.raises(UsageError, match="market cycles is synthetic, but DATA_PROVIDER=ccxt"):
+        pipeline_request(real, quick, "cycles")
+    with pytest.raises(UsageError, match="no file to take candles from"):
+        pipeline_request(plain_settings(data_provider="file"), quick, None)
+
+
+def test_a_range_of_its_own_ends_with_the_last_whole_day():
+    quick = WORKLOADS["quick"]
+    day = datetime(2025, 10, 1, tzinfo=UTC)
+    assert own_range(quick, None, None, NOW) is quick
+    assert own_range(quick, day, None, NOW).end == datetime(2025, 11, 9, 23, 59, tzinfo=UTC)
+    assert own_range(quick, None, day, NOW).start == quick.start
+    with pytest.raises(UsageError, match="is not after --start"):
+        own_range(quick, day, day, NOW)
+
+
+async def test_real_candles_are_fetched_and_leave_no_oracle_in_the_receipt(tmp_path, bars):
+    engine = FakeEngine(tmp_path / "home", bars)
+    real = plain_settings(data_provider="ccxt", exchange="kraken")
+    request = replace(REQUEST, provider="ccxt", exchange="kraken", market=None)
+    pipeline = Pipeline(engine, engine.paths, real, engine.clock, lambda _: None)
+    await pipeline.run(request)
+    assert engine.done[:2] == [("FetchCandles", coin) for coin in COINS]
+    fetched = engine.commands[0].payload()
+    assert (fetched["provider"], fetched["exchange"], fetched["start"], fetched["end"]) == (
+        "ccxt", "kraken", "2025-07-13T01:08:00Z", "2025-11-10T01:07:00Z",
+    )  # fmt: skip
+    engine.done.clear()
+    again = await Pipeline(engine, engine.paths, real, engine.clock, lambda _: None).run(request)
+    assert engine.done == []
+    assert again.all_done_before
+
+
 @pytest.mark.parametrize(
     ("parse", "text"),
-    [(parse_workload, "huge"), (parse_models, "gpt"), (parse_models, ","), (check_provider, "ccxt")],
+    [(parse_workload, "huge"), (parse_models, "gpt"), (parse_models, ",")],
 )
 def test_what_does_not_exist_is_refused(parse, text):
     with pytest.raises(UsageError) as caught:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tradingai.cli.arguments import parse_time
 from tradingai.cli.context import JsonFlag, writing
 from tradingai.cli.output import count, duration, moment, percent, table, write_json, write_line
 from tradingai.engine.core.errors import GateRefusedError
@@ -22,6 +23,10 @@ WorkloadOption = Annotated[str, typer.Option("--workload", help="quick (120 days
 MarketOption = Annotated[
     str | None, typer.Option("--market", help="cycles, null, weak or drift; default: the settings'.")
 ]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="UTC, instead of the workload's; a start alone goes to yesterday."),
+]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, help="Of market and training; default: the settings'.")
 ]
@@ -36,31 +41,31 @@ def pipeline(
     market: MarketOption = None,
     seed: SeedOption = None,
     models: ModelsOption = "lstm,transformer,ppo",
+    start: TimeOption = None,
+    end: TimeOption = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Everything from candles to promoted models and a replay; skips what is done.
+
+    DATA_PROVIDER says where candles come from: synthetic, ccxt (real ones of EXCHANGE) or yfinance.
 
     Candles, features, training, evaluation, gates, promotion, 72 replayed hours. It runs to its end and then
     exits 3 when a gate refused a model.
     """
     from tradingai.cli.work import Work, work
-    from tradingai.engine.pipeline.plan import PipelineRequest, check_provider, parse_models, parse_workload
+    from tradingai.engine.core.clock import RealClock
+    from tradingai.engine.pipeline.plan import own_range, parse_models, parse_workload, pipeline_request
     from tradingai.engine.pipeline.run import Pipeline
 
-    chosen = parse_workload(workload)
+    first = None if start is None else parse_time(start, "--start")
+    last = None if end is None else parse_time(end, "--end")
+    span = own_range(parse_workload(workload), first, last, RealClock().now())
     kinds = parse_models(models)
     preset = None if market is None else parse_market(market)
 
     async def body(current: Work) -> PipelineResult:
         settings = current.settings
-        check_provider(settings.data_provider)
-        request = PipelineRequest(
-            workload=chosen,
-            market=preset or settings.synthetic_market,
-            seed=settings.synthetic_seed if seed is None else seed,
-            symbols=settings.symbols,
-            kinds=kinds,
-        )
+        request = pipeline_request(settings, span, preset, seed=seed, kinds=kinds)
         engine = current.engine
         steps = Pipeline(engine, engine.paths, settings, engine.clock, current.hear)
         current.on_stop = steps.stop
@@ -82,16 +87,17 @@ def show_result(result: PipelineResult) -> None:
     request = result.request
     span = f"{moment(request.workload.start)} to {moment(request.workload.end)}"
     size = f"{count(request.workload.minutes)} candles a coin"
-    write_line(f"Synthetic market {request.market}, seed {request.seed}: {size}, {span}")
+    write_line(f"{request.source}, seed {request.seed}: {size}, {span}")
     write_line()
     show_models(result)
     write_line()
     show_verdicts(result)
     write_line()
-    coins = {coin.symbol: oracle_share(coin) for item in result.models for coin in item.report.coins}
-    learnable = ", ".join(f"{symbol} {share}" for symbol, share in coins.items())
-    write_line(f"What there was to learn (oracle on the same bars): {learnable}")
-    write_line()
+    if request.provider == "synthetic":
+        coins = {coin.symbol: oracle_share(coin) for item in result.models for coin in item.report.coins}
+        learnable = ", ".join(f"{symbol} {share}" for symbol, share in coins.items())
+        write_line(f"What there was to learn (oracle on the same bars): {learnable}")
+        write_line()
     show_replay(result.replay)
     write_line()
     write_line(closing_line(result))

@@ -100,7 +100,8 @@ def origin(manifest: DatasetManifest) -> str:
     if manifest.synthetic:
         return f"Synthetic market {manifest.market}, seed {manifest.seed}"
     file = manifest.parameters.get("file")
-    return f"Real candles, provider {manifest.provider}" + (f", file {file}" if file else "")
+    fetched = f", {manifest.exchange} {manifest.market_symbol}" if manifest.exchange else ""
+    return f"Real candles, provider {manifest.provider}" + (f", file {file}" if file else fetched)
 
 
 def rule_rows(report: QualityReport) -> list[tuple[str, str, str]]:

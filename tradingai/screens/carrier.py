@@ -16,7 +16,7 @@ from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.facade import Engine
 from tradingai.engine.jobs.spec import JobUpdate
-from tradingai.engine.pipeline.plan import WORKLOADS, PipelineRequest, parse_workload
+from tradingai.engine.pipeline.plan import WORKLOADS, parse_workload, pipeline_request
 from tradingai.engine.pipeline.run import Pipeline
 from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
 from tradingai.engine.queries.monitor_views import DeskCode
@@ -114,13 +114,10 @@ class Carrier:
         def hear(_: JobUpdate) -> None:
             """The store has it already."""
 
-        request = PipelineRequest(
-            workload=parse_workload(command.workload),
-            market=parse_market(command.market),
-            seed=command.seed,
-            symbols=engine.settings.symbols,
-            why="console",
-        )
+        settings = engine.settings
+        market = parse_market(command.market) if settings.data_provider == "synthetic" else None
+        workload = parse_workload(command.workload)
+        request = pipeline_request(settings, workload, market, seed=command.seed, why="console")
         pipeline = Pipeline(engine, engine.paths, engine.settings, engine.clock, hear)
         self._pipelines.add(pipeline)
         try:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.model_report import ModelReport
+from tradingai.engine.core.settings import Settings
 from tradingai.engine.core.symbols import MULTI_COIN_MODELS, Market, lstm_name
 
 LAST_CANDLE: Final = datetime(2025, 11, 10, 1, 7, tzinfo=UTC)
@@ -20,6 +21,8 @@ ENSEMBLE_NAME: Final = "ensemble"
 REPLAY_HOURS: Final = 72.0
 """How much of the scan loop a pipeline ends with."""
 
+Provider = Literal["synthetic", "ccxt", "yfinance"]
+"""Whose candles a pipeline can get by itself."""
 Promotion = Literal["promoted", "live", "refused", "held", "waiting"]
 
 
@@ -48,7 +51,8 @@ class PipelineRequest:
     """What to run the pipeline on."""
 
     workload: Workload
-    market: Market
+    market: Market | None
+    """None where candles are fetched."""
     seed: int
     """Of the market and of training."""
     symbols: tuple[str, ...]
@@ -56,6 +60,17 @@ class PipelineRequest:
     """Which kinds of models to train."""
     epochs: int = 10
     why: str = "pipeline"
+    provider: Provider = "synthetic"
+    """Where the candles come from."""
+    exchange: str | None = None
+    """Of ccxt; None for any other provider."""
+
+    @property
+    def source(self) -> str:
+        """Where the candles come from, in words: ``Synthetic market cycles``, ``Real candles of binance``."""
+        if self.provider == "synthetic":
+            return f"Synthetic market {self.market}"
+        return f"Real candles of {self.exchange or 'Yahoo'}"
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -125,6 +140,8 @@ class PipelineResult:
                 "workload": request.workload.name,
                 "start": request.workload.start,
                 "end": request.workload.end,
+                "provider": request.provider,
+                "exchange": request.exchange,
                 "market": request.market,
                 "seed": request.seed,
                 "symbols": request.symbols,
@@ -139,14 +156,60 @@ class PipelineResult:
         return document
 
 
-def check_provider(provider: str) -> None:
-    """Raise UsageError for a DATA_PROVIDER whose candles the pipeline cannot make."""
-    if provider != "synthetic":
+def pipeline_request(
+    settings: Settings,
+    workload: Workload,
+    market: Market | None,
+    *,
+    seed: int | None = None,
+    kinds: tuple[str, ...] = MODEL_KINDS,
+    why: str = "pipeline",
+) -> PipelineRequest:
+    """A request on DATA_PROVIDER's candles. ``market`` and ``seed`` default to the settings'.
+
+    Raises UsageError for a provider whose candles a pipeline cannot get, and for a market of real ones.
+    """
+    provider = settings.data_provider
+    if provider == "file":
         raise UsageError(
-            f"DATA_PROVIDER={provider}, but the pipeline makes synthetic candles and no others",
-            remedy="Set DATA_PROVIDER=synthetic. Candles of your own go through `tradingai data import`, "
-            "`features build`, `train lstm` and `evaluate`.",
+            "DATA_PROVIDER=file, but the pipeline has no file to take candles from",
+            remedy="Set DATA_PROVIDER to synthetic, ccxt or yfinance. Candles of your own go through "
+            "`tradingai data import`, `features build`, `train lstm` and `evaluate`.",
         )
+    if provider != "synthetic" and market is not None:
+        raise UsageError(
+            f"market {market} is synthetic, but DATA_PROVIDER={provider}",
+            remedy="Leave out --market, or set DATA_PROVIDER=synthetic.",
+        )
+    return PipelineRequest(
+        workload=workload,
+        market=(market or settings.synthetic_market) if provider == "synthetic" else None,
+        seed=settings.synthetic_seed if seed is None else seed,
+        symbols=settings.symbols,
+        kinds=kinds,
+        why=why,
+        provider=provider,
+        exchange=settings.exchange if provider == "ccxt" else None,
+    )
+
+
+def own_range(workload: Workload, start: datetime | None, end: datetime | None, now: datetime) -> Workload:
+    """``workload`` with another start or end (aware, both included).
+
+    A start without an end goes to the last whole day before ``now``, so that the same request on the same
+    day finds its work done. Raises UsageError when nothing is between them.
+    """
+    if start is None and end is None:
+        return workload
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = workload.start if start is None else start
+    last = midnight - timedelta(minutes=1) if end is None else end
+    if last <= first:
+        raise UsageError(
+            f"--end {last:%Y-%m-%dT%H:%MZ} is not after --start {first:%Y-%m-%dT%H:%MZ}",
+            remedy="Give a range that has minutes.",
+        )
+    return Workload("own range", first, last)
 
 
 def parse_workload(text: str) -> Workload:

@@ -73,6 +73,8 @@ def _question(paths: HomePaths, request: PipelineRequest, settings: Settings) ->
     return {
         "start": request.workload.start,
         "end": request.workload.end,
+        "provider": request.provider,
+        "exchange": request.exchange,
         "market": request.market,
         "seed": request.seed,
         "symbols": request.symbols,
@@ -102,7 +104,8 @@ def _files(paths: HomePaths, request: PipelineRequest) -> dict[str, list[int]]:
 
 def _left_by(paths: HomePaths, request: PipelineRequest) -> Iterator[Path]:
     for symbol in request.symbols:
-        for folder in (paths.candles / symbol, paths.oracle / symbol, paths.features / symbol):
+        made = (paths.oracle / symbol,) if request.provider == "synthetic" else ()
+        for folder in (paths.candles / symbol, *made, paths.features / symbol):
             yield from sorted(folder.iterdir())
     for model in request.models:
         best = paths.checkpoints / f"{model}_best.pt"

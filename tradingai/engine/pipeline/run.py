@@ -16,6 +16,7 @@ from tradingai.engine.core.commands import (
     BuildFeatures,
     Command,
     Evaluate,
+    FetchCandles,
     GenerateCandles,
     JobCommand,
     Promote,
@@ -117,16 +118,21 @@ class Pipeline:
         return await _together(judged.values())
 
     async def _candles(self, request: PipelineRequest, symbol: str) -> None:
-        await self._job(
-            GenerateCandles(
-                **self._engine.issue(),
-                symbol=symbol,
-                market=request.market,
-                seed=request.seed,
-                start=request.workload.start,
-                end=request.workload.end,
+        start, end = request.workload.start, request.workload.end
+        issued = self._engine.issue()
+        if request.provider != "synthetic":
+            await self._job(
+                FetchCandles(
+                    **issued, symbol=symbol, provider=request.provider, exchange=request.exchange,
+                    start=start, end=end,
+                )
+            )  # fmt: skip
+        elif request.market is not None:
+            await self._job(
+                GenerateCandles(
+                    **issued, symbol=symbol, market=request.market, seed=request.seed, start=start, end=end
+                )
             )
-        )
 
     async def _features(self, request: PipelineRequest, symbol: str) -> None:
         peers = request.peers(symbol)

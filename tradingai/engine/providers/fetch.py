@@ -28,6 +28,7 @@ from tradingai.engine.providers.staging import Span, Staging, minutes, without
 from tradingai.engine.providers.storing import refuse_to_lose, store_cleaned
 from tradingai.engine.store.candle_files import DatasetIdentity, read_candles, read_flags, verify_dataset
 from tradingai.engine.store.manifests import DatasetManifest
+from tradingai.engine.store.oracle_files import delete_oracle
 
 ASKED_FROM: Final = "asked_from"
 """Parameter of a fetched dataset: the earliest start that was asked for, where the source begins later."""
@@ -206,9 +207,11 @@ class _Fetch:
             ASKED_FROM: iso_z(asked),
         }
         identity = DatasetIdentity(self._source.provider, None, None, parameters)
-        return store_cleaned(
+        manifest = store_cleaned(
             self._paths, self._symbol, cleaned, identity, self._reporter, self._clock, self._begun
         )
+        delete_oracle(self._paths, self._symbol)
+        return manifest
 
     def _cleaned(self, stored: DatasetManifest | None, new: Candles, wanted: Span) -> Cleaned:
         if stored is None:
