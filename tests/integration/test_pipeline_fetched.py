@@ -1,33 +1,24 @@
 """The whole pipeline on real candles that an exchange on loopback serves."""
 
-from pathlib import Path
-
-import numpy as np
-import polars as pl
 import pytest
-from tradingai.engine.core.candles import PRICE_COLUMNS, Candles, us_to_datetime
+from tradingai.engine.core.candles import us_to_datetime
 from tradingai.engine.core.jsonio import iso_z
 from tradingai.engine.core.paths import HomePaths
 
 from tests.fakes.command_line import tradingai
 from tests.fakes.exchange_api import exchange_api
 from tests.fakes.fetching import check_stored
+from tests.fakes.real_candles import REAL_MARKET, real_candles
 
-MARKET = Path("/work/shared/market/BTC-USDT_1m_2023-03-01_2023-03-21.parquet")
+MARKET = REAL_MARKET / "BTC-USDT_1m_2023-03-01_2023-03-21.parquet"
 """Three weeks of Binance.US; the project's own excerpt is too short to train on."""
-
-
-def three_weeks() -> Candles:
-    frame = pl.read_parquet(MARKET)
-    ts = frame["ts"].dt.epoch("us").to_numpy().astype(np.int64)
-    return Candles(ts, *(frame[name].to_numpy().astype(np.float64) for name in PRICE_COLUMNS))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not MARKET.exists(), reason="the market data is not on this machine")
 def test_from_an_exchange_to_a_verdict_and_a_replayed_day(tmp_path):
     """A model of coin tosses is refused by the accuracy gate, and that is right."""
-    home, candles = tmp_path / "home", three_weeks()
+    home, candles = tmp_path / "home", real_candles(MARKET)
     first, last = iso_z(us_to_datetime(int(candles.ts[0]))), iso_z(us_to_datetime(int(candles.ts[-1])))
     with exchange_api("binance", int(candles.ts[-1]) + 60_000_000) as api:
         api.list("BTC", "USDT", candles)
