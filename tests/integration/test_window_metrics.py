@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import sqlite3
 from collections import Counter
@@ -101,6 +102,7 @@ async def test_a_live_run_within_a_day_is_what_the_console_shows(tmp_path):
         trades = await bench.store.scans.trades(bench.run_id)
     assert found.scans.total == len(scans) == 40
     assert found.decisions.by_tier == {**dict.fromkeys(TIERS, 0), **Counter(row.tier for row in decisions)}
+    assert (found.synthetic, found.feed) == (True, bench.feed.identity)
     assert found.trades.closed == len(trades) > 0
     assert found.trades.net == pytest.approx(sum(one.net for one in trades))
     assert found.trades.mean_r == pytest.approx(sum(one.r for one in trades) / len(trades))
@@ -278,6 +280,7 @@ async def test_a_replay_is_exported_whole_and_says_what_the_replay_said(made, tm
     found = json.loads(out.read_text())
     assert called.document == {"file": str(out), "format": "json", "metrics": found}
     assert (found["kind"], found["start"], found["scans"]["total"]) == ("replay", None, document["scans"])
+    assert (found["synthetic"], found["feed"]) == (True, "")
     assert found["decisions"]["by_reason"] == document["by_reason"]
     assert (found["trades"]["win_rate"], found["trades"]["net_r"]) == (
         document["win_rate"],
@@ -328,7 +331,15 @@ async def test_a_target_that_cannot_be_written_loses_nothing(tmp_path):
     (tmp_path / "file").write_text("no folder")
     called = tradingai(home, "metrics", "export", "--out", str(tmp_path / "file" / "m.json"), "--json")
     assert called.status == 1
-    assert "cannot write" in called.error["message"] or "cannot" in called.error["message"]
+    assert called.error["message"] == f"cannot write {tmp_path / 'file' / 'm.json'}: Not a directory"
+    assert "choose another path" in called.error["remedy"]
+    kept = tmp_path / "kept" / "m.json"
+    kept.parent.mkdir()
+    kept.write_text("kept")
+    kept.parent.chmod(0o500)
+    if not os.access(kept.parent, os.W_OK):
+        assert tradingai(home, "metrics", "export", "--out", str(kept), "--json").status == 1
+    assert kept.read_text() == "kept"
     with closing(sqlite3.connect(home / "tradingai.db")) as connection:
         assert connection.execute("SELECT count(*) FROM scans").fetchone() == (2,)
 

@@ -125,7 +125,9 @@ def _no_run(wanted: str | None) -> MissingError:
 def _show(found: WindowMetrics, out: Path) -> None:
     start = "its beginning" if found.start is None else moment(found.start)
     scans, trades = found.scans, found.trades
-    write_line(f"Wrote {out}: run {found.run} ({found.kind}), {start} to {moment(found.end)}")
+    origin = {True: ", SYNTHETIC candles", False: "", None: ""}[found.synthetic]
+    write_line(f"Wrote {out}: {start} to {moment(found.end)}")
+    write_line(f"Run {found.run} ({found.kind}{origin})")
     write_line(
         f"{count(scans.total)} scans ({scans.late} late, {scans.failed} failed, {scans.missed} missed), "
         f"{count(found.decisions.total)} decisions, {count(found.signals.total)} signals"

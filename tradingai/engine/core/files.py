@@ -55,6 +55,8 @@ def storage_error(error: OSError, path: Path) -> TradingAIError:
         errno.ENOSPC: FREE_SPACE,
         errno.EROFS: "The disk is read-only: choose another --home.",
         errno.EACCES: "Give this user write permission there, or choose another --home.",
+        errno.ENOTDIR: "A part of that path is a file, not a folder: choose another path.",
+        errno.ENOENT: "That folder is not there and cannot be made: choose another path.",
     }.get(number, "Check the disk and run the same command again; what was finished is kept.")
     reason = error.strerror or (os.strerror(number) if number else str(error))
     return TradingAIError(f"cannot write {path}: {reason}", remedy=remedy)
@@ -66,9 +68,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary file is removed on any failure. Raises TradingAIError for a full or read-only disk.
     """
-    make_directory(path.parent)
     temporary: Path | None = None
     try:
+        make_directory(path.parent)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         os.close(descriptor)

@@ -164,6 +164,8 @@ class WindowMetrics:
     kind: str
     feed: str
     """What a live run reads; empty for others."""
+    synthetic: bool | None
+    """Whether a generator made any of the prices; None while a run over stored candles has not ended."""
     start: datetime | None
     end: datetime
     first_scan: int

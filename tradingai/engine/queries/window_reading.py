@@ -83,10 +83,12 @@ def read_window(
     row = connection.execute(_LAST_BY, (run.run, stamp(span.end))).fetchone()
     scans.follow(connection, span.start, 0 if row is None else int(row["seq"]))
     changes = _Changes(connection, run.run, span) if live else None
+    feed = _feed(connection, run.run)
     return WindowMetrics(
         run=run.run,
         kind=run.kind,
-        feed=_feed(connection, run.run),
+        feed=feed,
+        synthetic=feed.startswith("synthetic") if live else _synthetic(connection, run.run),
         start=span.start,
         end=span.end,
         first_scan=scans.first,
@@ -126,6 +128,12 @@ def _of(scans: RollingScans) -> tuple[str, int, int]:
 def _feed(connection: sqlite3.Connection, run: str) -> str:
     row = connection.execute("SELECT feed FROM live_runs WHERE run_id = ?", (run,)).fetchone()
     return "" if row is None else str(row["feed"])
+
+
+def _synthetic(connection: sqlite3.Connection, run: str) -> bool | None:
+    row = connection.execute("SELECT result FROM run_results WHERE run_id = ?", (run,)).fetchone()
+    found = {} if row is None else json.loads(row["result"])
+    return bool(found["synthetic"]) if "synthetic" in found else None
 
 
 def _signals(connection: sqlite3.Connection, scans: RollingScans) -> SignalCounts:
