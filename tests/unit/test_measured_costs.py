@@ -311,6 +311,28 @@ def test_a_plain_file_in_the_place_of_the_link_is_kept(home):
     assert read_execution_metrics(paths) == json.loads(dumps(plain))
 
 
+def test_death_between_file_and_link_leaves_the_old_one(home, monkeypatch):
+    paths, clock = home
+    publish_metrics(paths, clock, document_of(1.0))
+
+    class DiedError(BaseException):
+        pass
+
+    def dies(*_):
+        raise DiedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tradingai.engine.store.execution_metrics._set_link", dies)
+        with pytest.raises(DiedError):
+            publish_metrics(paths, clock, document_of(2.0))
+    assert holds(paths) == 1.0
+    (paths.data / ".execution_metrics.json.x.tmp").write_text("{")
+    assert publish_metrics(paths, clock, document_of(3.0)) == "execution_metrics_2025-11-10_3.json"
+    assert holds(paths) == 3.0
+    assert roll_back(paths, clock, None, parse_pairs)[1] == "execution_metrics_2025-11-10.json"
+    assert not (paths.data / ".execution_metrics.json.x.tmp").exists()
+
+
 def test_what_cannot_be_made_changes_nothing(home):
     paths, clock = home
     publish_metrics(paths, clock, document_of(1.0))

@@ -241,6 +241,7 @@ GOOD = "2026.07.01\t11:00:00.051\t3975.95\t3976.00\t\t\t6\r\n"
         ((HEAD + GOOD.replace("3976.00", "-1")).encode(), "line 2: ASK -1.0 is no price"),
         ((HEAD + GOOD.replace("3976.00", "nan")).encode(), "ASK nan is no price"),
         ((HEAD + GOOD + GOOD.replace("2026.07", "2026.13")).encode(), "line 3: '2026.13.01' .* is no time"),
+        ((HEAD + GOOD + "1" * 1_100_000).encode(), "line 3 has no end within"),
         ((HEAD + GOOD.replace("11:00", "25:00")).encode(), "is no time"),
         ((HEAD + GOOD.replace("2026.07.01", "01.07.2026")).encode(), "is no time"),
     ],

@@ -125,6 +125,7 @@ def test_another_language_is_refused_by_name(tmp_path, form):
         (HistoryReport(ORDERS, labels={"40 010.00": "forty"}).html(), "'forty' is no number"),
         (HistoryReport(ORDERS, labels={">40 000.00<": "><"}).html(), "'' is no number"),
         (HistoryReport(ORDERS, labels={">0.01<": ">0<"}).html(), "is no fill"),
+        (HistoryReport(ORDERS, labels={"2026.03.10": "10/03/2026"}).html(), "'10/03/2026 1.* is no time as"),
     ],
     ids=lambda value: value if isinstance(value, str) else "file",
 )

@@ -166,7 +166,7 @@ def fold_line(event: FoldScored) -> str:
 
 def job_label(spec: JobSpec) -> str:
     """What a job does, in an operator's words."""
-    words = {"generate": "candles", "execution_import": "execution", "execution_measure": "execution"}
+    words = {"generate": "candles", "execution_import": "import", "execution_measure": "measure"}
     return words.get(spec.kind, spec.kind) + f" {spec.target}"
 
 

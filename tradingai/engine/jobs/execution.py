@@ -129,7 +129,7 @@ def _read_quotes(
     export: ExportFile, server: ServerTime, params: Mapping[str, Any], reporter: Reporter
 ) -> Measured:
     """Spreads of one symbol's ticks or bars."""
-    name = export.path.name.partition("_")[0]
+    name = export.path.stem.partition("_")[0]
     pair = params["symbol"] or known_pair(name, str(export.path))
     reader = QuoteReader(export, ServerClock(server), params["point"])
     sketch, clock, total = CostSketch(), RealClock(), export.path.stat().st_size

@@ -26,7 +26,10 @@ from tradingai.engine.store.job_rows import JobState
 RESUME_REMEDY: Final = "What was finished is kept; the same command goes on from there."
 AGAIN_REMEDY: Final = "The run keeps the scans it made; the same command begins a new one."
 OVER_REMEDY: Final = "Nothing of it is kept; the same command does it from the beginning."
-_REMEDIES: Final = {"replay": AGAIN_REMEDY, "drill": AGAIN_REMEDY, "simulate": OVER_REMEDY}
+_REMEDIES: Final = {
+    "replay": AGAIN_REMEDY, "drill": AGAIN_REMEDY, "simulate": OVER_REMEDY,
+    "execution_import": OVER_REMEDY, "execution_measure": OVER_REMEDY,
+}  # fmt: skip
 """Where another try does not go on: of kinds whose every try is a run of its own, and of a simulation."""
 
 

@@ -43,7 +43,9 @@ def _short(value: Any) -> str:
 
 def _what(payload: Mapping[str, Any]) -> str:
     kind = str(payload.get("kind", ""))
-    words = {"generate": "candles"}.get(kind, kind)
+    words = {"generate": "candles", "execution_import": "import", "execution_measure": "measure"}.get(
+        kind, kind
+    )
     return f"{words} {payload.get('target', '')}"
 
 

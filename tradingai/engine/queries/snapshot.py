@@ -140,6 +140,8 @@ KIND_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "features_check": "check features",
         "train": "train",
         "evaluate": "evaluate",
+        "execution_import": "import",
+        "execution_measure": "measure",
     }
 )
 

@@ -19,6 +19,8 @@ ExportKind = Literal["ticks", "bars", "deals"]
 KINDS: Final[tuple[ExportKind, ...]] = ("ticks", "bars", "deals")
 CHUNK_BYTES: Final = 8_388_608
 _HEAD_BYTES: Final = 65_536
+_LONGEST_LINE: Final = 1_048_576
+_NEWLINE: Final = b"\n"
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -190,6 +192,12 @@ class LineReader:
                 text = rest + self._utf8(piece, decoder)
                 end = text.rfind(b"\n") + 1
                 rest = text[end:]
+                if len(rest) > _LONGEST_LINE:
+                    raise DataError(
+                        f"{self._export.path} line {number + text.count(_NEWLINE, 0, end)} has no end within "
+                        f"{_LONGEST_LINE:,} bytes",
+                        remedy=_WHAT,
+                    )
                 if end:
                     yield from self._without_header(Lines(text[:end], number, read))
                     number += text.count(b"\n", 0, end)

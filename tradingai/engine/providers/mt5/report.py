@@ -53,7 +53,7 @@ def read_report(export: ExportFile) -> Report:
     """Read a report. Raises DataError for one in another language, and for one without deals or orders."""
     text, sha256 = whole_text(export)
     rows = list(_csv_rows(text, export.separator) if export.separator else _html_rows(export.path, text))
-    sections = _sections(rows)
+    sections = _sections(export.path, rows)
     if "Deals" not in sections and "Orders" not in sections:
         refuse_language(export.path, text)
         raise DataError(
@@ -85,6 +85,15 @@ def volume(text: str, where: str) -> float:
 def is_time(text: str) -> bool:
     """Whether a cell is ``YYYY.MM.DD HH:MM:SS``."""
     return _TIME.fullmatch(text) is not None
+
+
+def _refuse_other_time(path: Path, section: str, row: Sequence[str]) -> None:
+    """A row that begins with a number is no total: its time was written in another way."""
+    if row and row[0][:1].isdigit():
+        raise DataError(
+            f"{path}: {row[0]!r} in {section} is no time as MetaTrader writes them (2026.07.01 11:00:00)",
+            remedy="A spreadsheet changed it: give the HTML report, or save the cells as text.",
+        )
 
 
 class _Table(HTMLParser):
@@ -150,7 +159,7 @@ def _csv_rows(text: str, separator: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
 
 
-def _sections(rows: Sequence[Sequence[str]]) -> dict[str, Section]:
+def _sections(path: Path, rows: Sequence[Sequence[str]]) -> dict[str, Section]:
     """Section titles stand alone in their row, the columns follow, then rows that begin with a time."""
     found: dict[str, Section] = {}
     pending = iter(rows)
@@ -162,6 +171,7 @@ def _sections(rows: Sequence[Sequence[str]]) -> dict[str, Section]:
         body = []
         for line in pending:
             if not line or not is_time(line[0]):
+                _refuse_other_time(path, title, line)
                 break
             body.append(tuple(line))
         found[title] = Section(tuple(columns), tuple(body))
