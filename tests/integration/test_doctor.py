@@ -7,12 +7,13 @@ import re
 import shutil
 import socket
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
 from tradingai.cli.main import main
-from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.clock import RealClock, SimulatedClock
+from tradingai.engine.core.errors import ArtifactError
 from tradingai.engine.core.locks import FileLock
 from tradingai.engine.doctor import operation
 from tradingai.engine.doctor.models import STALE_AFTER, examine_models
@@ -158,14 +159,20 @@ def test_logs_nobody_can_write(paths, monkeypatch):
 
 
 def test_costs_that_were_never_measured_are_a_hint(paths):
-    found = operation.examine_costs(paths)
+    found = operation.examine_costs(paths, RealClock())
     assert found.findings == ()
     assert "tradingai execution measure" in only(found.hints)
     assert "spread 12 bps, slippage 3 bps" in found.detail
     paths.data.mkdir(exist_ok=True)
     (paths.data / "execution_metrics.json").write_text("{}")
-    found = operation.examine_costs(paths)
-    assert (found.detail, found.hints) == ("measured: execution_metrics.json", ())
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        operation.examine_costs(paths, RealClock())
+    document = {"pairs": {}, "source": "ticks", "measured_at": "2025-11-10T00:00:00Z"}
+    (paths.data / "execution_metrics.json").write_text(json.dumps(document))
+    for day, old in ((9, False), (12, True)):
+        found = operation.examine_costs(paths, SimulatedClock(datetime(2025, 12, day, tzinfo=UTC)))
+        assert found.detail == "measured 2025-11-10: execution_metrics.json"
+        assert [hint.message[:27] for hint in found.hints] == ["execution costs are 32 days"] * old
 
 
 @pytest.mark.parametrize(

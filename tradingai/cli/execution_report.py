@@ -34,7 +34,7 @@ def costs_document(call: Invocation) -> dict[str, Any]:
         "source": costs.source,
         "measured": metrics is not None,
         "measured_at": costs.measured_at,
-        "age_days": _age_days(costs.measured_at, clock.now()),
+        "age_days": costs.age_days(clock.now()),
         "file": linked_file(paths),
         "files": list(metrics_files(paths)),
         "who": None if metrics is None else metrics.get("who"),
@@ -48,17 +48,6 @@ def costs_document(call: Invocation) -> dict[str, Any]:
             for pair in dict.fromkeys((*settings.symbols, *costs.pairs))
         },
     }
-
-
-def _age_days(measured_at: str | None, now: Any) -> float | None:
-    from tradingai.engine.core.jsonio import parse_iso
-
-    if measured_at is None:
-        return None
-    try:
-        return float((now - parse_iso(measured_at)).total_seconds() / 86_400)
-    except ValueError:
-        return None
 
 
 def _levels(

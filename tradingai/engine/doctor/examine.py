@@ -25,7 +25,7 @@ def examine(root: Path, clock: Clock) -> tuple[Examination, ...]:
         ("candles", lambda: home.examine_candles(paths)),
         ("features", lambda: home.examine_features(paths)),
         ("models", lambda: examine_models(paths, clock)),
-        ("costs", lambda: operation.examine_costs(paths)),
+        ("costs", lambda: operation.examine_costs(paths, clock)),
         ("clock", lambda: home.examine_clock(paths, clock)),
         ("exchange", lambda: operation.examine_exchange(paths, clock)),
         ("telegram", lambda: operation.examine_telegram(paths)),

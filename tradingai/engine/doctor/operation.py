@@ -18,14 +18,18 @@ from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings, load_settings
+from tradingai.engine.decision.configure import execution_costs
 from tradingai.engine.doctor.examination import Examination, Finding
 from tradingai.engine.queries.status import engine_state
+from tradingai.engine.risk.costs import ExecutionCosts
 from tradingai.engine.store.execution_metrics import linked_file, read_execution_metrics
 
 FREE_GB: Final = 1.0
 """For candles, features and checkpoints of the quick workload; the full one needs about 4 GB."""
 LOG_PROCESSES: Final = 2
 """Processes whose logs are rotated at the same time: an engine and a console or a job."""
+FRESH_COSTS_DAYS: Final = 30
+"""Costs whose newest samples are older should be measured again."""
 MOST_SKEW_S: Final = 2.0
 """A clock that is further off takes open candles for closed ones, or closed ones for open."""
 _EXCHANGE_PATIENCE_S: Final = 15.0
@@ -85,11 +89,14 @@ def examine_logs(paths: HomePaths) -> Examination:
     return Examination("logs", f"{folder}, {size / _MB:.1f} MB", tuple(findings))
 
 
-def examine_costs(paths: HomePaths) -> Examination:
-    """Whether spread and slippage were measured or are defaults."""
-    if read_execution_metrics(paths) is not None:
-        return Examination("costs", f"measured: {linked_file(paths)}")
-    settings = load_settings(paths.root)
+def examine_costs(paths: HomePaths, clock: Clock) -> Examination:
+    """Whether spread and slippage were measured, and lately, or are defaults.
+
+    Raises ArtifactError for a file that cannot be used.
+    """
+    settings, metrics = load_settings(paths.root), read_execution_metrics(paths)
+    if metrics is not None:
+        return _measured_costs(execution_costs(settings, metrics), str(linked_file(paths)), clock)
     spread, slippage = settings.default_spread_bps, settings.default_slippage_bps
     hint = Finding(
         "execution costs were never measured: win rate and profit rest on the defaults",
@@ -97,6 +104,17 @@ def examine_costs(paths: HomePaths) -> Examination:
     )
     detail = f"defaults: spread {spread:g} bps, slippage {slippage:g} bps"
     return Examination("costs", detail, hints=(hint,))
+
+
+def _measured_costs(costs: ExecutionCosts, file: str, clock: Clock) -> Examination:
+    age = costs.age_days(clock.now())
+    if age is None or age <= FRESH_COSTS_DAYS:
+        return Examination("costs", f"{costs.label}: {file}")
+    hint = Finding(
+        f"execution costs are {age:.0f} days old ({costs.label}): markets and brokers change",
+        "`tradingai execution measure` or `execution import FILE` replaces them.",
+    )
+    return Examination("costs", f"{costs.label}: {file}", hints=(hint,))
 
 
 def examine_exchange(paths: HomePaths, clock: Clock) -> Examination:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -131,6 +132,20 @@ class ExecutionCosts:
     def label(self) -> str:
         """``defaults``, or ``measured 2025-11-10``: for a person."""
         return self.source if self.measured_at is None else f"measured {self.measured_at[:10]}"
+
+    def age_days(self, now: datetime) -> float | None:
+        """Days since the newest sample of the oldest measurement that holds; None for the defaults.
+
+        A day without a time (``2025-11-10``) counts from its midnight UTC.
+        """
+        if self.measured_at is None:
+            return None
+        try:
+            measured = datetime.fromisoformat(self.measured_at)
+        except ValueError:
+            return None
+        measured = measured.replace(tzinfo=UTC) if measured.tzinfo is None else measured
+        return (now - measured).total_seconds() / 86_400
 
     def is_default(self, symbol: str, session: Session) -> bool:
         """Whether nothing was measured for this pair and session."""
