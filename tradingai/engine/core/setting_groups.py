@@ -57,7 +57,8 @@ class ProviderSettings(SettingGroup):
     """Where candles come from"""
 
     data_provider: Literal["synthetic", "ccxt", "yfinance", "file"] = Field(
-        "synthetic", description="Where candles come from."
+        "synthetic",
+        description="What scans follow: a generated market or EXCHANGE; the others have no live candles.",
     )
     symbols: Symbols = Field(
         PIPELINE_SYMBOLS,
