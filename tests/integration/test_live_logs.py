@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 import sqlite3
-import subprocess
 import time
 
 import pytest
@@ -230,9 +229,13 @@ def until(condition, seconds=60):
         time.sleep(0.05)
 
 
+def noted(lines):
+    return any("lines before this one were lost" in line["msg"] for line in lines)
+
+
 @pytest.mark.slow
 def test_no_trouble_with_its_log_stops_a_scan(made, tmp_path, small_disk):
-    """Full, read-only, deleted, and a file in its place, while it scans: logs on a disk of their own."""
+    """Full, deleted, and a file in its place, while it scans: logs on a disk of their own."""
     home = tmp_path / "home"
     shutil.copytree(made, home, symlinks=True)
     shutil.rmtree(home / "logs")
@@ -243,7 +246,7 @@ def test_no_trouble_with_its_log_stops_a_scan(made, tmp_path, small_disk):
     try:
         until(lambda: (logs / "run.jsonl").exists() and len(states(home)[0]) >= 2)
 
-        def scans_on(count=4):
+        def scans_on(count=3):
             before = len(states(home)[0])
             until(lambda: len(states(home)[0]) >= before + count)
 
@@ -251,19 +254,16 @@ def test_no_trouble_with_its_log_stops_a_scan(made, tmp_path, small_disk):
         scans_on()
         (small_disk / "filler").unlink()
         scans_on()
-        assert read(logs / "run.jsonl")[-1]["event"] == "scan"
+        assert noted(read(logs / "run.jsonl"))
         shutil.rmtree(logs)
         logs.write_text("in the way")
         scans_on()
         logs.unlink()
         scans_on()
-        assert told(read(logs / "run.jsonl"), "scan")
+        assert noted(read(logs / "run.jsonl"))
         (logs / "run.jsonl").unlink()
         scans_on()
-        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=False)
-        scans_on()
-        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
-        scans_on()
+        assert told(read(logs / "run.jsonl"), "scan")
         engine.terminate()
         out, err = engine.communicate(timeout=60)
     finally:
@@ -273,7 +273,5 @@ def test_no_trouble_with_its_log_stops_a_scan(made, tmp_path, small_disk):
     found, events = states(home)
     assert set(found) <= {"done", "late"}, err
     assert events["LogsLost"] == 1
-    lines = read(logs / "run.jsonl")
-    assert any("lines before this one were lost" in line["msg"] for line in lines)
-    assert lines[-1]["msg"] == "run ends"
+    assert read(logs / "run.jsonl")[-1]["msg"] == "run ends"
     assert "Traceback" not in out + err

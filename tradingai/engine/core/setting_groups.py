@@ -40,10 +40,12 @@ class CoreSettings(SettingGroup):
         json_schema_extra={"allowed": "sqlite:///FILE; other databases are not supported yet"},
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least important messages that are logged."
+        "info", description="The least important messages in the log files (docs/logging.md)."
     )
     log_file_mb: int = Field(20, ge=1, le=1000, description="A process log is rotated at this size, in MB.")
-    log_files: int = Field(5, ge=1, le=100, description="Rotated logs kept for each process.")
+    log_files: int = Field(
+        5, ge=1, le=100, description="Rotated logs kept for each process, and logs of ended ones."
+    )
     event_days: int = Field(30, ge=1, le=3650, description="Events older than this many days are pruned.")
     job_workers: int = Field(
         0, ge=0, le=64, description="Jobs that run at once; 0 means one for each CPU core."
@@ -136,7 +138,8 @@ class DecisionSettings(SettingGroup):
         0, ge=0, le=65535, description="Port of /metrics and /healthz on 127.0.0.1; 0 is off."
     )
     cloudwatch_emf: bool = Field(
-        default=False, description="true: logs carry CloudWatch Embedded Metric Format."
+        default=False,
+        description="true: log lines of scans, decisions, signals and heartbeats are CloudWatch metrics too.",
     )
 
 

@@ -75,7 +75,9 @@ def _log_events(documents: Iterable[dict[str, Any]], job_id: str | None, run_id:
             continue
         payload = {key: value for key, value in document.items() if key != "type"}
         fields = {"event": name, "run": run_id, "job": job_id, "pair": payload.get("symbol")}
-        words = ", ".join(f"{key} {value}" for key, value in payload.items() if isinstance(value, str | int))
+        words = ", ".join(
+            f"{key} {value}" for key, value in payload.items() if isinstance(value, str | int | float)
+        )
         told = {key: value for key, value in fields.items() if value is not None} | {"payload": payload}
         _log.log(level, "%s: %s", name, words, extra={"fields": told})
 

@@ -79,7 +79,7 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         """Open or make it, and its folder, whose own parent has to exist. Raises OSError."""
         if not path.parent.is_dir():
-            path.parent.mkdir(mode=DIRECTORY_MODE)
+            path.parent.resolve().mkdir(mode=DIRECTORY_MODE)
         self._descriptor = os.open(path, _OPEN, FILE_MODE)
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
