@@ -28,6 +28,7 @@ from tradingai.engine.store.manifests import read_dataset_manifest
 
 from tests.fakes.exchange_api import ExchangeApi
 from tests.fakes.leaping_clock import LeapingClock
+from tests.fakes.loopback_only import loopback_only
 
 SCALE = 1000.0
 
@@ -104,17 +105,18 @@ def worst_minute(api: ExchangeApi, span_s: float = 60.0) -> float:
 
 
 def main(home: str, symbol: str, start: str, end: str, scale: str, settings: str) -> int:
-    fetch_candles(
-        HomePaths(Path(home)),
-        settings_from_worker(json.loads(settings)),
-        symbol,
-        "ccxt",
-        None,
-        us_to_datetime(int(start)),
-        us_to_datetime(int(end)),
-        SilentReporter(),
-        clock=FastClock(float(scale)),
-    )
+    with loopback_only():
+        fetch_candles(
+            HomePaths(Path(home)),
+            settings_from_worker(json.loads(settings)),
+            symbol,
+            "ccxt",
+            None,
+            us_to_datetime(int(start)),
+            us_to_datetime(int(end)),
+            SilentReporter(),
+            clock=FastClock(float(scale)),
+        )
     return 0
 
 

@@ -20,6 +20,7 @@ from tests.fakes.exchange_api import exchange_api
 from tests.fakes.fetching import check_stored, minutes_later, worst_minute
 from tests.fakes.fetching import fetch as fetch_here
 from tests.fakes.homes import new_home
+from tests.fakes.loopback_only import loopback_only
 from tests.fakes.random_candles import random_candles
 from tests.fakes.real_candles import real_candles
 
@@ -27,6 +28,13 @@ REAL = real_candles()
 FIRST, LAST = int(REAL.ts[0]), int(REAL.ts[-1])
 START = iso_z(us_to_datetime(FIRST))
 NOW = LAST + 30_000_000
+
+
+@pytest.fixture(autouse=True)
+def guarded():
+    """Nothing here reaches any other machine."""
+    with loopback_only():
+        yield
 
 
 def fetch(home, api, *arguments, **environment):

@@ -1,7 +1,6 @@
 """The exchange client with the real ccxt against exchanges on loopback."""
 
 import asyncio
-import socket
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -17,6 +16,7 @@ from tradingai.engine.providers.exchange.pace import OwnPace
 from tests.fakes.exchange_api import exchange_api
 from tests.fakes.homes import plain_settings
 from tests.fakes.leaping_clock import LeapingClock
+from tests.fakes.loopback_only import LeftTheMachineError, loopback_only
 from tests.fakes.random_candles import random_candles
 from tests.fakes.real_candles import real_candles
 
@@ -28,15 +28,10 @@ NOW = int(REAL.ts[-1]) + 30_000_000
 
 
 @pytest.fixture(autouse=True)
-def only_loopback(monkeypatch):
+def guarded():
     """No test here reaches any other machine."""
-    plain = socket.socket.connect
-
-    def connect(self, address):
-        assert not isinstance(address, tuple) or address[0] in {"127.0.0.1", "::1"}, address
-        return plain(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
+    with loopback_only():
+        yield
 
 
 @asynccontextmanager
@@ -273,6 +268,16 @@ async def test_nothing_listening_is_named():
     async with client_of(api, provider_retries=1) as client:
         with pytest.raises(ProviderError, match="binance cannot be reached"):
             await client.market("BTC-USD")
+
+
+async def test_the_guard_sees_whoever_leaves_the_machine():
+    with (
+        exchange_api("binance", NOW) as api,
+        pytest.raises(LeftTheMachineError, match=r"api\.binance\.com is another machine"),
+    ):
+        async with client_of(api, exchange_api_url=None) as client:
+            await client.market("BTC-USD")
+    assert api.requests == []
 
 
 async def test_every_address_is_moved_to_the_server():

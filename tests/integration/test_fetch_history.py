@@ -16,6 +16,7 @@ from tests.fakes.exchange_api import exchange_api
 from tests.fakes.fetching import check_stored, fetch, minutes_later
 from tests.fakes.homes import new_home
 from tests.fakes.leaping_clock import LeapingClock
+from tests.fakes.loopback_only import loopback_only
 from tests.fakes.random_candles import random_candles, store_candles
 from tests.fakes.real_candles import real_candles
 
@@ -25,6 +26,13 @@ NOW = LAST + 30_000_000
 """The last candle is open."""
 CLOSED = REAL[:-1]
 PAGES = {"binance": 1000, "coinbase": 300}
+
+
+@pytest.fixture(autouse=True)
+def guarded():
+    """Nothing here reaches any other machine."""
+    with loopback_only():
+        yield
 
 
 @pytest.fixture

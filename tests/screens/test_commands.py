@@ -93,6 +93,24 @@ async def test_fetch_of_coins_that_are_there_goes_on_where_they_end(console: Mak
     ]  # fmt: skip
 
 
+async def test_the_settings_provider_decides_what_the_candle_phase_asks(console: MakeConsole):
+    story = replace(STATES["empty"](), provider="ccxt", exchange="coinbase")
+    commands = await sent(console(story, screen="overview"), "c", "enter")
+    assert [(command.provider, command.exchange) for command in commands] == [("ccxt", "coinbase")] * 3
+
+
+async def test_run_all_says_what_it_works_on(console: MakeConsole):
+    story = replace(STATES["working"](), provider="ccxt", exchange="kraken")
+    made = console(story, screen="overview")
+    async with made.app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        await pilot.press("N")
+        await pilot.pause()
+        assert made.app.screen.texts[0].startswith(
+            "The quick workload on fetched candles of kraken: candles,"
+        )
+
+
 async def test_yahoo_has_no_exchange_and_a_wrong_day_keeps_the_dialog_open(console: MakeConsole):
     rub = ["backspace"] * 10
     keys = ["f", *rub, *"yfinance", "down", "down", "down", *rub, *"soon", "enter"]

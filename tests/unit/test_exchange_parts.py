@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.errors import TradingAIError, UsageError
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.providers.exchange.faults import Answer, MalformedAnswerError
 from tradingai.engine.providers.exchange.market import Market, market_of
@@ -53,6 +53,12 @@ def test_a_pace_file_of_an_earlier_boot_or_of_nobody_is_past(tmp_path, text):
     pace = SharedPace(tmp_path / "pace", LeapingClock())
     assert pace.reserve(0.5) == 0
     assert pace.reserve(0.5) == pytest.approx(0.5)
+
+
+def test_a_pace_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "pace").mkdir()
+    with pytest.raises(TradingAIError, match=r"cannot write .*pace"):
+        SharedPace(tmp_path / "pace", LeapingClock()).reserve(1)
 
 
 def test_processes_take_turns(tmp_path):

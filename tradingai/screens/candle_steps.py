@@ -145,7 +145,13 @@ def fetch_candles(host: Host) -> None:
     coins = [data.symbol for data in fetched] or list(PIPELINE_SYMBOLS)
     begin = "" if fetched else f"{snapshot.now - timedelta(days=QUICK_DAYS):%Y-%m-%d}"
     fields = (
-        Field("provider", "provider", "ccxt", note="ccxt or yfinance", check=_provider),
+        Field(
+            "provider",
+            "provider",
+            "yfinance" if snapshot.provider == "yfinance" else "ccxt",
+            note="ccxt or yfinance",
+            check=_provider,
+        ),
         Field(
             "exchange",
             "exchange",

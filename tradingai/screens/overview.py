@@ -46,7 +46,7 @@ PHASE_ACTIONS: Final = {
     "r": "replay",
 }
 _KEY_HELP: Final = {
-    "c": ("candles", "create synthetic candles"),
+    "c": ("candles", "create candles, or fetch them where DATA_PROVIDER says so"),
     "b": ("features", "build the features of every coin"),
     "t": ("train", "train models, or resume those that stopped"),
     "v": ("evaluate", "evaluate what was trained; counted as an attempt"),
@@ -173,6 +173,9 @@ class Overview:
             system_lines(snapshot.system, width),
         )
 
+    def _days(self) -> str:
+        return "synthetic" if self.snapshot.provider == "synthetic" else "fetched"
+
     def _keys(self) -> tuple[Key, ...]:
         snapshot = self.snapshot
         empty = is_empty(snapshot)
@@ -182,7 +185,7 @@ class Overview:
         ]
         if empty:
             return (
-                Key("n", "quick", "run the quick pipeline: 120 synthetic days, 3 coins", "next"),
+                Key("n", "quick", f"run the quick pipeline: 120 {self._days()} days, 3 coins", "next"),
                 *row_keys,
             )
         keys = []

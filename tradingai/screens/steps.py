@@ -24,7 +24,7 @@ from tradingai.engine.core.symbols import (
 )
 from tradingai.engine.queries.model_snapshot import EvaluationView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
-from tradingai.screens.candle_steps import create_candles
+from tradingai.screens.candle_steps import create_candles, fetch_candles
 from tradingai.screens.commands import RunPipeline
 from tradingai.screens.dialog import Dialog, Field, must_be, whole_number
 from tradingai.screens.overview_parts import next_phase
@@ -209,7 +209,7 @@ def start_phase(host: Host, phase: str) -> None:
     snapshot = host.snapshot
     coins = tuple(data.symbol for data in snapshot.datasets)
     if phase == "candles":
-        create_candles(host)
+        (create_candles if snapshot.provider in {"synthetic", "file"} else fetch_candles)(host)
     elif phase == "features":
         build_features(host, coins)
     elif phase == "training":
@@ -279,10 +279,17 @@ def _pipeline(host: Host) -> RunPipeline:
     )
 
 
+def _source(snapshot: ConsoleSnapshot) -> str:
+    """What a pipeline works on: ``on cycles, seed 7``, ``on fetched candles of binance``."""
+    if snapshot.provider == "synthetic":
+        return f"on {snapshot.market}, seed {snapshot.seed}"
+    return f"on fetched candles of {snapshot.exchange if snapshot.provider == 'ccxt' else 'Yahoo'}"
+
+
 def start_all(host: Host) -> None:
     """Every step that is left, after a question."""
     snapshot = host.snapshot
-    what = f"The {snapshot.workload_id} workload on {snapshot.market}, seed {snapshot.seed}"
+    what = f"The {snapshot.workload_id} workload {_source(snapshot)}"
     texts = [
         f"{what}: candles, features, training, evaluation and gates. What is done is skipped.",
         "! Models that pass every gate are promoted; evaluations count as attempts.",

@@ -179,6 +179,7 @@ class SnapshotReader:
             workload_id=name or "quick",
             market=markets[0] if markets else self._settings.synthetic_market,
             seed=seeds[0] if seeds else self._settings.synthetic_seed,
+            provider=self._settings.data_provider,
             exchange=self._settings.exchange,
             synthetic=synthetic_words(datasets),
             phases=phase_views(

@@ -334,6 +334,8 @@ class ConsoleSnapshot:
     workload_id: str = "quick"
     market: str = "cycles"
     seed: int = 7
+    provider: str = "synthetic"
+    """Where a pipeline's candles come from: DATA_PROVIDER."""
     exchange: str = "binance"
     """Where candles are fetched unless somebody says otherwise: EXCHANGE."""
     synthetic: str = ""

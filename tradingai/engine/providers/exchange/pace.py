@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tradingai.engine.core.clock import Clock
-from tradingai.engine.core.files import FILE_MODE, make_directory
+from tradingai.engine.core.files import FILE_MODE, make_directory, storage_error
 
 LONGEST_HOLD_S: Final = 900.0
 """No request is put off for longer; an exchange that asks for more is reported instead."""
@@ -57,7 +57,7 @@ class SharedPace:
         self._clock = clock
 
     def reserve(self, seconds: float) -> float:
-        """As :meth:`Pace.reserve`. Raises OSError when the file cannot be written."""
+        """As :meth:`Pace.reserve`. Raises TradingAIError when the file cannot be written."""
         return self._turn(seconds, 0.0)
 
     def hold(self, seconds: float) -> None:
@@ -65,17 +65,24 @@ class SharedPace:
         self._turn(0.0, seconds)
 
     def _turn(self, seconds: float, hold_s: float) -> float:
-        make_directory(self._path.parent)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            now = self._clock.monotonic()
-            start = max(now, _moment(os.pread(descriptor, 64, 0), now))
-            free = max(start + seconds, now + hold_s)
-            os.pwrite(descriptor, f"{free:032.6f}\n".encode(), 0)
-            return start - now
-        finally:
-            os.close(descriptor)
+            make_directory(self._path.parent)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            try:
+                return self._turn_in(descriptor, seconds, hold_s)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise storage_error(error, self._path) from error
+
+    def _turn_in(self, descriptor: int, seconds: float, hold_s: float) -> float:
+        """Read the next free moment, write the one after it; the lock ends when the file is closed."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        now = self._clock.monotonic()
+        start = max(now, _moment(os.pread(descriptor, 64, 0), now))
+        free = max(start + seconds, now + hold_s)
+        os.pwrite(descriptor, f"{free:032.6f}\n".encode(), 0)
+        return start - now
 
 
 def _moment(text: bytes, now: float) -> float:
