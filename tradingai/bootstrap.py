@@ -233,7 +233,10 @@ def _exchange_feed(
         patience_s=timeout_s / 4,
     )
     origin = DatasetIdentity("ccxt", None, None, {"exchange": name})
-    return ExchangeFeed(client, clock, StoredTail(paths).between, origin, timeout_s)
+    markets = {
+        item.symbol: str(item.parameters["market_symbol"]) for item in history if item.provider == "ccxt"
+    }
+    return ExchangeFeed(client, clock, StoredTail(paths).between, origin, timeout_s, markets)
 
 
 class ControlDesk(NamedTuple):

@@ -10,6 +10,7 @@ from tradingai.bootstrap import _feed
 from tradingai.cli.main import main
 from tradingai.engine.core.candles import Candles, datetime_to_us
 from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.errors import UsageError
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.records import decisions_sha256
@@ -167,6 +168,8 @@ async def test_a_row_without_its_numbers_is_not_given_and_told(damage):
     clock = RunningClock(NOW)
     after = NOW_US - 40 * MINUTE_US
     with live_exchange(market(), clock) as (api, _):
+        for minute in range(OVERLAP_MINUTES):  # the third row is to be one that is asked for
+            listed(api, BTC).hidden[after - minute * MINUTE_US] = NOW_US + 1
         api.always = damage
         async with feed_of(api, clock) as feed:
             found = await feed.closed(BTC, after, NOW_US)
@@ -189,7 +192,7 @@ async def test_stored_candles_come_first_and_are_not_asked_for():
             after = int(market()[BTC].ts[0])
             assert_same(await feed.closed(BTC, after, NOW_US), expected(BTC, after, NOW_US))
             (page,) = api.pages
-            assert int(page.query["startTime"]) * 1000 == edge + MINUTE_US
+            assert int(page.query["startTime"]) * 1000 == edge + MINUTE_US - OVERLAP_MINUTES * MINUTE_US
 
 
 @pytest.mark.parametrize("hours", [11, 13])
@@ -400,6 +403,20 @@ async def test_a_complete_day_goes_into_the_yearly_file_as_it_was_first_given(tm
                 assert_same(stored, expected(symbol, int(stored.ts[0]) - MINUTE_US, datetime_to_us(midnight)))
 
 
+async def test_the_market_has_to_be_the_one_whose_candles_are_stored(tmp_path):
+    clock = RunningClock(NOW)
+    home = new_home(tmp_path / "home")
+    origin = DatasetIdentity("ccxt", None, None, {"exchange": "binance", "market_symbol": "BTC/USDC"})
+    store_cleaned(home, BTC, clean(REAL[:100]), origin, SilentReporter(), RealClock(), 0.0)
+    with live_exchange(market(), clock) as (api, _):
+        feed = _feed(home, api.settings(symbols=COINS), clock)
+        try:
+            with pytest.raises(UsageError, match=r"BTC-USD is BTC/USDT at binance, .* are of BTC/USDC"):
+                await feed.closed(BTC, NOW_US - 5 * MINUTE_US, NOW_US)
+        finally:
+            await feed.close()
+
+
 async def test_a_feed_that_is_made_in_a_thread_works_in_the_loop(tmp_path):
     """The console makes it beside its event loop: ccxt takes a second to import."""
     clock = RunningClock(NOW)
@@ -449,7 +466,7 @@ def test_what_cannot_be_followed_is_refused_before_the_first_scan(
     tmp_path, capsys, monkeypatch, settings, words
 ):
     home = new_home(tmp_path / "home")
-    origin = DatasetIdentity("ccxt", None, None, {"exchange": "kraken"})
+    origin = DatasetIdentity("ccxt", None, None, {"exchange": "kraken", "market_symbol": "BTC/USD"})
     store_cleaned(home, BTC, clean(REAL), origin, SilentReporter(), RealClock(), 0.0)
     for name, value in {"SYMBOLS": BTC, **settings}.items():
         monkeypatch.setenv(name, value)

@@ -7,7 +7,8 @@ begins some minutes early, so that a candle the exchange changes after it was gi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -56,14 +57,24 @@ class ExchangeFeed:
     """Candles of one exchange as they close, after those that are stored. See :class:`LiveFeed`."""
 
     def __init__(
-        self, client: ExchangeClient, clock: Clock, stored: Stored, origin: DatasetIdentity, budget_s: float
+        self,
+        client: ExchangeClient,
+        clock: Clock,
+        stored: Stored,
+        origin: DatasetIdentity,
+        budget_s: float,
+        markets: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``budget_s``: a history of several pages is given in parts when it takes half of this."""
+        """``budget_s``: a history of several pages is given in parts when it takes half of this.
+
+        ``markets`` are the exchange's names (``BTC/USDT``) of coins with candles that it gave before.
+        """
         self._client = client
         self._clock = clock
         self._stored = stored
         self._origin = origin
         self._budget_s = budget_s
+        self._markets = markets
         self._given: dict[str, dict[int, Row]] = {}
         """The newest candles that were given of each coin, by open time."""
         self._revised: dict[str, int] = {}
@@ -98,9 +109,20 @@ class ExchangeFeed:
         long = until_us - after_us > GAP_MINUTES * MINUTE_US
         stored = await self._stored(symbol, after_us, until_us - MINUTE_US) if long else NO_CANDLES
         begin_us = int(stored.ts[-1]) if len(stored) else after_us
-        market = await self._client.market(symbol)
+        market = await self._market(symbol)
         fresh = await self._fetched(market, begin_us, until_us)
         return Candles.concatenate([self._joining(symbol, stored, fresh), fresh])
+
+    async def _market(self, symbol: str) -> Market:
+        """The coin's market, which has to be the one whose candles are stored."""
+        market = await self._client.market(symbol)
+        stored = self._markets.get(symbol, market.name)
+        if market.name != stored:
+            raise UsageError(
+                f"{symbol} is {market.name} at {self._client.exchange}, its stored candles are of {stored}",
+                remedy=f"Fetch them again with --replace, or scan {stored.replace('/', '-')} instead.",
+            )
+        return market
 
     def _joining(self, symbol: str, stored: Candles, fresh: Candles) -> Candles:
         """The stored candles, unless the exchange no longer has what follows them: half a day filled flat is
@@ -128,7 +150,7 @@ class ExchangeFeed:
         if stop_us <= first_us:
             return NO_CANDLES
         parts: list[Candles] = []
-        since_us = self._look_back(market.symbol, first_us)
+        since_us = first_us - OVERLAP_MINUTES * MINUTE_US
         while since_us < stop_us:
             page = await self._page(market, since_us, stop_us)
             self._compare(market.symbol, page[page.ts < first_us])
@@ -139,12 +161,6 @@ class ExchangeFeed:
         found = Candles.concatenate([NO_CANDLES, *parts])
         self._remember(market.symbol, found)
         return found
-
-    def _look_back(self, symbol: str, first_us: int) -> int:
-        """Where a request begins: as early as candles are remembered, where that costs no further page."""
-        given = self._given.get(symbol)
-        earliest = first_us - OVERLAP_MINUTES * MINUTE_US
-        return first_us if not given else max(earliest, min(*given, first_us))
 
     def _next(self, page: Candles, since_us: int, stop_us: int) -> int:
         """Where the next page begins; ``stop_us`` when there is none."""
