@@ -28,6 +28,7 @@ from tradingai.engine.queries.run_snapshot import (
 from tradingai.engine.risk.guard import GuardState, GuardStatus
 from tradingai.engine.runtime.account_facts import HomeAccounts
 
+from tests.fakes import console_odds
 from tests.fakes.console_home import NOW, at
 from tests.fakes.homes import plain_settings
 
@@ -153,6 +154,8 @@ def active() -> RiskView:
         runs=("replay-20251110T010700-8782df", RUN),
         drill=DRILL,
         drill_at=at("09:12:00", 11),
+        odds=console_odds.ODDS,
+        odds_at=at("09:30:00"),
     )
 
 

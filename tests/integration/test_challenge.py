@@ -7,11 +7,17 @@ import asyncio
 import pytest
 from tradingai.cli.odds import show_odds
 from tradingai.engine.challenge.odds import OddsRequest
+from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.errors import MissingError, UsageError
+from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import SilentReporter
+from tradingai.engine.core.settings import load_settings
 from tradingai.engine.decision.state import DeskConfig
+from tradingai.engine.queries.assemble import SnapshotReader
+from tradingai.engine.queries.snapshot import Interest
 from tradingai.engine.risk.costs import ExecutionCosts, filled
 from tradingai.engine.runtime.challenge import check_request, read_source, simulate
+from tradingai.screens.carrier import surroundings
 
 from tests.fakes.command_line import tradingai
 from tests.fakes.homes import open_store
@@ -108,13 +114,13 @@ async def test_the_text_fits_80_columns_and_says_every_figure(tmp_path, capsys):
         assert f"{100 * share:.1f} %" in text
     for row in found["sensitivity"]:
         assert f"{100 * row['pass_rate']:.1f} %" in text
-    assert "fewer than 60" in text
+    assert "under 60" in text
     assert found["source"]["sha256"][:16] in text
     for item in found["histogram"]:
         assert f"{item['attempts']:,}" in text
 
 
-def test_the_command_as_a_process(tmp_path):
+def test_the_command_as_a_process_and_the_console_read_the_same(tmp_path):
     home = asyncio.run(traded_home(tmp_path / "home"))
     asked = ("ftmo", "simulate", "--attempts", "300", "--risk", "0.5", "--account", "1-step")
     first = tradingai(home, *asked, "--json")
@@ -122,6 +128,10 @@ def test_the_command_as_a_process(tmp_path):
     document = first.document
     assert (document["attempts"], document["risk_pct"], document["account"]) == (300, 0.5, "1-Step")
     assert document["source"]["run"] == RUN
+    reader = SnapshotReader(HomePaths(home), load_settings(home), RealClock(), surroundings())
+    risk = reader.read(Interest(risk=True, run=RUN)).risk
+    assert dict(risk.odds) == document
+    assert reader.read(Interest(risk=True, run=RUN)).risk.odds is risk.odds
     refused = tradingai(home, "ftmo", "simulate", "--attempts", "0", "--json")
     assert (refused.status, refused.error["code"]) == (2, "usage")
     missing = tradingai(home, "ftmo", "simulate", "--run", "nobody", "--json")

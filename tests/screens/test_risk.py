@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tradingai.cli.odds import show_odds
 from tradingai.engine.core.candles import datetime_to_us
-from tradingai.engine.core.commands import Drill, ResetAccount
+from tradingai.engine.core.commands import Drill, ResetAccount, SimulateChallenge
 from tradingai.engine.core.jsonio import dumps
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.decision.state import DeskState
@@ -23,9 +25,10 @@ from tradingai.engine.runtime.account_facts import HomeAccounts
 from tradingai.screens.risk import RiskScreen
 from tradingai.screens.risk_curve import axis_label
 from tradingai.screens.view import Extent, Selection, View
+from tradingai.widgets import numbers
 from tradingai.widgets.plot import Picture
 
-from tests.fakes import console_risk
+from tests.fakes import console_odds, console_risk
 from tests.fakes.console_home import NOW, at
 from tests.fakes.console_story import full
 from tests.fakes.homes import plain_settings
@@ -423,3 +426,89 @@ def test_the_empty_screen_names_the_balance(console: MakeConsole):
     page = RiskScreen.view(None, snapshot, Selection(), NARROW)
     assert page.headline.text == "No paper account yet."
     assert "with $ 200,000." in text_of(page)
+
+
+# -- odds of the challenge
+
+ODDS_PAGE = Selection().with_option("odds", "shown")
+
+
+def odds_text(snapshot: ConsoleSnapshot, extent: Extent = NARROW) -> str:
+    return text_of(RiskScreen.view(None, snapshot, ODDS_PAGE, extent))
+
+
+@pytest.mark.parametrize("extent", [NARROW, Extent(120, 40), WIDE])
+def test_the_odds_page_says_what_the_command_line_says(extent: Extent, capsys):
+    show_odds(console_odds.ODDS)
+    printed, page = capsys.readouterr().out, odds_text(console_odds.with_odds(full()), extent)
+    shares = set(re.findall(r"\d+\.\d %", printed.split("days to pass   attempts")[0]))
+    said = set(re.findall(r"[\d.]+–[\d.]+ %", printed)) - {"47.0–74.0 %"}
+    stuck = numbers.percent(console_odds.ODDS["stuck"])
+    missing = [figure for figure in (shares - {stuck, "74.0 %"}) | said if figure not in page]
+    assert not missing
+    for item in console_odds.ODDS["histogram"]:
+        assert f"{item['from']}–{item['to']}" in page
+        assert numbers.count(item["attempts"]) in page
+
+
+def test_the_odds_stand_beside_the_account_in_a_wide_terminal():
+    text = text_of(RiskScreen.view(None, full(), Selection(), WIDE))
+    for words in (
+        "Odds of this challenge",
+        "61.3 %",
+        "60.3–62.3 %",
+        "47–74 %",
+        "321 replay days",
+        "10,000 attempts",
+    ):
+        assert words in text
+
+
+async def test_o_plays_where_there_are_no_odds_and_shows_them_where_there_are(console: MakeConsole):
+    async def after(snapshot: ConsoleSnapshot, *keys: str, read_only: bool = False) -> list[object]:
+        made = console(snapshot, screen="risk", read_only=read_only)
+        async with made.app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+        return [command for command in made.engine.sent if isinstance(command, SimulateChallenge)]
+
+    none_yet = console_odds.without_odds(full())
+    assert len(await after(none_yet, "o")) == 1
+    assert await after(full(), "o") == []
+    (again,) = await after(full(), "o", "o")
+    assert (again.attempts, again.risk_pct, again.account, again.run) == (10_000, None, None, None)
+    assert await after(full(), "o", "escape", "o") == []
+    assert await after(console_odds.with_job(none_yet, console_odds.playing()), "o", "o") == []
+    assert await after(console_odds.with_job(none_yet, console_odds.refused()), "o") == []
+    assert await after(none_yet, "o", "o", read_only=True) == []
+
+
+def test_the_odds_tell_how_far_they_are_and_why_they_failed():
+    none_yet = console_odds.without_odds(full())
+    assert "play them" in odds_text(none_yet)
+    playing = odds_text(console_odds.with_job(none_yet, console_odds.playing()))
+    assert "7,500 of 32,000 attempts" in playing
+    failed = odds_text(console_odds.with_job(none_yet, console_odds.refused()))
+    assert "holds 2 whole Prague days with 237 trades" in " ".join(failed.split())
+    assert "`tradingai replay --hours 432`" in failed
+    warned = odds_text(console_odds.with_odds(full(), warnings=[console_odds.FEW_DAYS]))
+    assert console_odds.FEW_DAYS in warned
+
+
+def test_one_step_odds_tell_of_the_best_day_and_nobody_passing_is_said():
+    delayed = console_odds.with_odds(full(), best_day={"delayed": 0.123, "median_days": 3})
+    assert "12.3 %" in odds_text(delayed)
+    nobody = console_odds.with_odds(full(), days_to_pass=None, histogram=[])
+    assert "no attempt passed" in odds_text(nobody)
+
+
+def test_the_rows_of_other_risks_are_exported_as_they_are():
+    page = RiskScreen.view(None, full(), ODDS_PAGE, NARROW)
+    (table,) = page.tables
+    assert table.row(None).key == "0.25"
+    for row, source in zip(table.rows, console_odds.ODDS["sensitivity"], strict=True):
+        exported = dict(zip(table.heads, row.plain, strict=True))
+        assert exported["pass_rate"] == repr(source["pass_rate"])
+        assert exported["total_stop"] == repr(source["endings"]["total_stop"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tradingai.widgets.palette import LIGHT_THEME
+from tradingai.widgets.palette import DARK_THEME, LIGHT_THEME
 
+from tests.fakes import console_odds
 from tests.fakes.console_family import family, learning, unmade
-from tests.fakes.console_story import STATES
+from tests.fakes.console_story import STATES, full
 from tests.screens.conftest import SCREENS, MakeConsole
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
@@ -49,6 +50,7 @@ OVERLAYS = {
     "paused": ("monitor", ["space"]),
     "drill": ("risk", ["d"]),
     "trade": ("risk", ["tab", "enter"]),
+    "odds": ("risk", ["o"]),
 }
 
 
@@ -85,6 +87,33 @@ def test_family_wide(snap_compare, console: MakeConsole, screen: str):
     made = console(learning(), screen=screen)
     made.app.model = "ppo" if screen == "training" else "ensemble ETH-USD"
     assert snap_compare(made.app, terminal_size=(160, 48))
+
+
+ODDS = {
+    "empty": lambda: console_odds.without_odds(full()),
+    "working": lambda: console_odds.with_job(console_odds.without_odds(full()), console_odds.playing()),
+    "full": lambda: console_odds.with_odds(full(), warnings=[console_odds.FEW_DAYS]),
+    "failed": lambda: console_odds.with_job(console_odds.without_odds(full()), console_odds.refused()),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("state", ODDS)
+def test_odds(snap_compare, console: MakeConsole, state: str, size: str):
+    """The odds of the challenge as a page."""
+    made = console(ODDS[state](), screen="risk")
+    assert snap_compare(made.app, press=["o"], terminal_size=SIZES[size])
+
+
+@pytest.mark.parametrize("state", ["working", "full", "failed"])
+def test_odds_beside_the_account(snap_compare, console: MakeConsole, state: str):
+    made = console(ODDS[state](), screen="risk", theme=LIGHT_THEME if state == "full" else DARK_THEME)
+    assert snap_compare(made.app, terminal_size=(160, 48))
+
+
+def test_odds_wide(snap_compare, console: MakeConsole):
+    made = console("full", screen="risk")
+    assert snap_compare(made.app, press=["o"], terminal_size=(160, 48))
 
 
 def test_leave_halted(snap_compare, console: MakeConsole):

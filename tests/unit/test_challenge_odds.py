@@ -263,7 +263,7 @@ def test_progress_counts_attempts_to_the_last():
     done = [item[0] for item in told.seen]
     assert done == sorted(done)
     assert told.seen[-1][:2] == (300 + 20 * 50 + 2 * 300,) * 2
-    assert {stage for _, _, stage in told.seen} == {"attempts", "resampled histories", "other risks"}
+    assert {stage for _, _, stage in told.seen} == {"this risk", "resampled histories", "other risks"}
     with pytest.raises(InterruptedRunError):
         odds(mixed_history(), config(), few(300), Told(stop_at=2))
 

@@ -9,7 +9,7 @@ from typing import Final
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.queries.run_snapshot import NEWEST_REPLAY, RiskView
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
-from tradingai.screens import risk_parts
+from tradingai.screens import risk_odds, risk_parts
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.overview_parts import context
 from tradingai.screens.risk_curve import equity_picture
@@ -40,7 +40,7 @@ from tradingai.screens.view import (
 from tradingai.widgets import numbers
 from tradingai.widgets.footer import Key
 from tradingai.widgets.line import BLANK, Line, Span, line
-from tradingai.widgets.section import rule, stack
+from tradingai.widgets.section import rule, stack, stack_within
 
 SIDE_COLUMNS: Final = 46
 LEAST_CHART_ROWS: Final = 5
@@ -112,6 +112,8 @@ class RiskPage:
         self.selection = selection
         self.extent = extent
         self.risk = snapshot.risk
+        self.odds = bool(selection.option("odds")) and self.risk is not None and self.risk.problem is None
+        """Whether the page is that of the odds."""
         self.page = Page(extent, selection, self._sections())
         self.slots: list[Slot] = []
 
@@ -120,6 +122,8 @@ class RiskPage:
         risk, tall = self.risk, self.extent.tall
         if risk is None or risk.problem is not None:
             return ()
+        if self.odds:
+            return ("risks",)
         shown = {
             "floors": tall or risk.account["status"] != "HALTED",
             "positions": bool(risk.facts.positions),
@@ -136,13 +140,15 @@ class RiskPage:
         elif risk.problem is not None:
             self.page.add(*paragraph(f"{opening(risk.problem.message)}.", extent.width, indent=2))
             self.page.add(*paragraph(risk.problem.remedy, extent.width, indent=2, ink="muted"))
+        elif self.odds:
+            risk_odds.add_page(self.page, snapshot)
         else:
             self._body(risk)
         lines = tuple(self.page.lines)
         self.slots.insert(0, Slot("main", 0, 0, extent.columns - extent.side, len(lines), lines))
         counts = shown and risk is not None and not has_ended(risk)
         return View(
-            headline=sentence(risk, snapshot.now),
+            headline=risk_odds.sentence(snapshot) if self.odds else sentence(risk, snapshot.now),
             context=line(Span(self._context(risk), "muted")),
             slots=tuple(self.slots),
             side=self._side(risk) if extent.wide and shown and risk is not None else (),
@@ -275,15 +281,20 @@ class RiskPage:
 
     def _side(self, risk: RiskView) -> list[Line]:
         now, width = self.snapshot.now, self.extent.side_width
-        return stack(
+        drill = risk_parts.drill_lines(self.snapshot, risk, width)
+        urgent = not risk.drill.get("held", True) or self.snapshot.active_job("drill") is not None
+        groups = [
             risk_parts.reset_lines(risk, now, width),
             risk_parts.day_lines(risk, now, width, full=True, equity=True),
             risk_parts.state_lines(risk, now, width),
             risk_parts.objective_lines(risk, width),
-            risk_parts.record_lines(risk, width),
+            [] if self.odds else risk_odds.side_lines(self.snapshot, width),
+            drill if urgent else [],
             risk_parts.cost_lines(risk.facts, width),
-            risk_parts.drill_lines(self.snapshot, risk, width),
-        )
+            [] if urgent else drill,
+            risk_parts.record_lines(risk, width),
+        ]
+        return stack_within(groups, self.extent.height)
 
     def _keys(self, risk: RiskView | None) -> tuple[Key, ...]:
         drill = Key("d", "drill", "try the guard on an account of its own", "drill")
@@ -295,7 +306,10 @@ class RiskPage:
         if writing and may_leave(risk):
             keys.append(Key("u", "leave HALTED", "leave HALTED; asks for a reason", "leave_halted"))
         keys += drills
-        if self.selection.option("trade"):
+        keys += risk_odds.keys(self.snapshot, shown=self.odds)
+        if self.odds:
+            keys.append(Key("escape", "close", "back to the account", "back"))
+        elif self.selection.option("trade"):
             keys.append(Key("escape", "close", "close the trade", "back"))
         elif self.page.tables and self.page.tables[-1].id != "floors":
             keys.append(Key("enter", "trade", "one position or trade in full", "open"))
@@ -340,6 +354,14 @@ class RiskScreen(ConsoleScreen):
         """Drill the guard, once the operator has read what that is."""
         drill(self.host)
 
+    def do_odds(self) -> None:
+        """Show the odds of the challenge; play them where there are none yet, or where they are shown."""
+        shown = bool(self.selection.option("odds"))
+        if shown or risk_odds.unasked(self.host.snapshot):
+            risk_odds.simulate(self.host)
+        if not shown:
+            self.select(self.selection.with_option("odds", "shown"))
+
     def do_open(self) -> None:
         """Show the position or trade under the cursor in full; from the floors, the first one."""
         tables = [self.table(), *(self.current.tables if self.current else ())]
@@ -353,8 +375,9 @@ class RiskScreen(ConsoleScreen):
 
     def do_back(self) -> None:
         """Close what is open, else as everywhere."""
-        if self.selection.option("trade"):
-            self.select(self.selection.with_option("trade", ""))
+        opened = next((name for name in ("odds", "trade") if self.selection.option(name)), "")
+        if opened:
+            self.select(self.selection.with_option(opened, ""))
         else:
             super().do_back()
 

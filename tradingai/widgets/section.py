@@ -237,6 +237,15 @@ def stack(*groups: Iterable[Line], gap: bool = True) -> list[Line]:
     return result
 
 
+def stack_within(groups: Sequence[Sequence[Line]], height: int) -> list[Line]:
+    """:func:`stack` without the groups that have no room for all their rows."""
+    shown: list[Sequence[Line]] = []
+    for group in groups:
+        if len(stack(*shown, group)) <= height:
+            shown.append(group)
+    return stack(*shown)
+
+
 def note_line(label: str, *pieces: Piece, indent: int = 4) -> Line:
     """``next  train again``: a muted label, then the sentence, under a table."""
     return line(pad(indent), Span(label, "muted"), pad(2), *pieces)

@@ -24,7 +24,7 @@ RISKS_PCT: Final = (0.10, 0.15, 0.25, 0.35, 0.50, 0.75, 1.00)
 HISTORIES: Final = 200
 ATTEMPTS_A_HISTORY: Final = 50
 ATTEMPTS_A_RISK: Final = 2_000
-BINS: Final = 12
+BINS: Final = 9
 _CHUNK: Final = 2_500
 """Attempts between two safe points; part of what a seed means."""
 _CHECKED: Final = 5
@@ -81,7 +81,7 @@ def odds(
     per_risk = min(ATTEMPTS_A_RISK, request.attempts)
     teller = _Teller(reporter, request.attempts + sampled + per_risk * len(others))
 
-    teller.begin("attempts", 0)
+    teller.begin("this risk", 0)
     draws = _draws(len(history.days), config, request)
     outcomes = _play(table, draws, config, teller)
     checked = _check(history, draws, config, outcomes)
@@ -265,10 +265,7 @@ def _warnings(history: History) -> list[str]:
     found = []
     days = len(history.days)
     if days < FEW_DAYS:
-        found.append(
-            f"{days} days of history: fewer than {FEW_DAYS} say little about days that have not been seen; "
-            "the sampling interval is too narrow then"
-        )
+        found.append(f"{days} days of history, under {FEW_DAYS}: too few to trust the sampling interval")
     return found
 
 

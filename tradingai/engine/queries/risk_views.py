@@ -126,6 +126,7 @@ class RiskReader:
     def __init__(self, code: AccountCode) -> None:
         self._code = code
         self._kept: _Kept | None = None
+        self._simulated: tuple[str, Mapping[str, Any]] = ("", {})
 
     def read(self, connection: sqlite3.Connection, run: WatchedRun, now: datetime) -> RiskView:
         """The run's account at ``now``. An account that cannot be read is told as the view's problem."""
@@ -146,6 +147,7 @@ class RiskReader:
         event, price = kept.halts.get(str(document.get("since")), (None, "")) if halted else (None, "")
         points = kept.curve.bounds()
         drill, drill_at = _drill(connection)
+        odds, odds_at = self._odds(connection)
         return RiskView(
             run=run,
             live=live,
@@ -161,7 +163,24 @@ class RiskReader:
             halt_closed=_closed_by_halt(connection, run.run, document, live=live) if halted else (),
             drill=drill,
             drill_at=drill_at,
+            odds=odds,
+            odds_at=odds_at,
         )
+
+    def _odds(self, connection: sqlite3.Connection) -> tuple[Mapping[str, Any], datetime | None]:
+        """The newest simulation; its document is read once."""
+        row = connection.execute(
+            "SELECT job_id, ended_at FROM jobs WHERE kind = 'simulate' AND state = 'finished'"
+            " ORDER BY ended_at DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return {}, None
+        if self._simulated[0] != row["job_id"]:
+            text = connection.execute(
+                "SELECT json_extract(result, '$.odds') FROM jobs WHERE job_id = ?", (row["job_id"],)
+            ).fetchone()[0]
+            self._simulated = (row["job_id"], json.loads(text))
+        return self._simulated[1], parse_iso(row["ended_at"])
 
     def _kept_of(self, run: WatchedRun) -> _Kept:
         if self._kept is None or self._kept.curve.run != run.run:

@@ -375,6 +375,9 @@ class RiskView:
     drill: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
     """Result of the newest finished guard drill."""
     drill_at: datetime | None = None
+    odds: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAP)
+    """The document of the newest ``ftmo simulate``, whoever asked for it; empty: there is none."""
+    odds_at: datetime | None = None
 
     @property
     def account(self) -> Mapping[str, Any]:
