@@ -42,7 +42,7 @@ def write_ticks(path: Path, rows: int) -> None:
 
 
 _READ: Final = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 path = Path(sys.argv[2])
 if sys.argv[1] == "stream":
@@ -69,7 +69,9 @@ else:
     [bps.quantile(share) for share in (0.5, 0.9)]
     rows = len(frame)
 seconds = time.perf_counter() - begun
-peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# ru_maxrss would count the parent's memory too; VmHWM begins anew with each program.
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+peak_mb = int(status["VmHWM"].split()[0]) / 1024
 print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak_mb}))
 """
 

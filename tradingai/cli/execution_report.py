@@ -132,12 +132,7 @@ def show_measured(result: Mapping[str, Any], call: Invocation) -> None:
     origin = result["origin"]
     write_line(f"{result['file']} holds now, instead of {result['previous']}")
     write_line(f"From {origin['kind']} {origin['name']}, {origin['start']} to {origin['end']}")
-    told = ", ".join(
-        f"{name.replace('_', ' ')} {count(value)}"
-        for name, value in origin["counts"].items()
-        if isinstance(value, int)
-    )
-    write_line(f"Counted: {told}")
+    show_counts(origin["counts"], result["commission_pct"])
     for line in origin["assumptions"]:
         write_line(f"Assumed: {line}")
     for line in result["notes"]:
@@ -146,6 +141,20 @@ def show_measured(result: Mapping[str, Any], call: Invocation) -> None:
     if result["effect"] is not None:
         show_effect(result["effect"])
     write_line(RESTART)
+
+
+def show_counts(counts: Mapping[str, Any], commission_pct: float) -> None:
+    """What became of the rows, symbols that were left out, and what the broker took for commission."""
+    told = [f"{name.replace('_', ' ')} {count(n)}" for name, n in counts.items() if isinstance(n, int)]
+    write_line(f"Counted: {', '.join(told)}")
+    left_out = [f"{name} {count(n)}" for name, n in counts.get("other_symbols", {}).items()]
+    if left_out:
+        write_line(f"Left out: deals of other symbols: {', '.join(left_out)}")
+    for pair, paid in counts.get("commission_pct", {}).items():
+        same = "as the settings say" if abs(paid - commission_pct) < commission_pct / 100 else (
+            f"the settings say {commission_pct:g} % (FTMO_COMMISSION_PCT); lots may have another size"
+        )  # fmt: skip
+        write_line(f"Commission: {pair} {paid:.4f} % a side in the report, {same}")
 
 
 def show_effect(effect: Mapping[str, Any]) -> None:

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from tradingai.engine.core.candles import us_to_datetime
 from tradingai.engine.core.clock import Clock, RealClock
-from tradingai.engine.core.errors import DataError, InterruptedRunError
+from tradingai.engine.core.errors import DataError, InterruptedRunError, TradingAIError
 from tradingai.engine.core.events import ExecutionCostsChanged
 from tradingai.engine.core.jsonio import iso_z
+from tradingai.engine.core.ledger import read_ledger
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.core.settings import Settings
@@ -106,6 +107,7 @@ def publish(
         "previous": previous,
         "origin": measured.origin,
         "notes": list(notes),
+        "commission_pct": settings.ftmo_commission_pct,
         "effect": _effect(paths, settings, documents, reporter) if params["effect"] else None,
     }
 
@@ -113,7 +115,16 @@ def publish(
 def _effect(
     paths: HomePaths, settings: Settings, documents: Mapping[str, dict[str, Any] | None], reporter: Reporter
 ) -> dict[str, Any]:
-    """The live models' backtest by the costs before and after; why there is none where it was called off."""
+    """The live models' backtest by the costs before and after; why there is none where there is none.
+
+    Torch is loaded only where a model is live.
+    """
+    try:
+        live = bool(read_ledger(paths.ledger).live())
+    except TradingAIError as error:
+        return _no_effect(error.message)
+    if not live:
+        return _no_effect("no model is live")
     from tradingai.engine.evaluation.backtest import BacktestPlan
     from tradingai.engine.evaluation.cost_effect import cost_effect
 
@@ -122,7 +133,11 @@ def _effect(
     try:
         return cost_effect(paths, plan, before, after, reporter)
     except InterruptedRunError as error:
-        return {"how": "", "coins": [], "reason": error.message}
+        return _no_effect(error.message)
+
+
+def _no_effect(reason: str) -> dict[str, Any]:
+    return {"how": "", "coins": [], "reason": reason}
 
 
 def _read_quotes(
