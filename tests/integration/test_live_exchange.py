@@ -10,7 +10,7 @@ from tradingai.bootstrap import _feed
 from tradingai.cli.main import main
 from tradingai.engine.core.candles import Candles, datetime_to_us
 from tradingai.engine.core.clock import RealClock
-from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.errors import ProviderError, UsageError
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.records import decisions_sha256
@@ -413,6 +413,25 @@ async def test_the_market_has_to_be_the_one_whose_candles_are_stored(tmp_path):
         try:
             with pytest.raises(UsageError, match=r"BTC-USD is BTC/USDT at binance, .* are of BTC/USDC"):
                 await feed.closed(BTC, NOW_US - 5 * MINUTE_US, NOW_US)
+        finally:
+            await feed.close()
+
+
+async def test_a_scan_does_not_wait_as_long_as_an_exchange_asks_for(tmp_path):
+    """It says so at once, and nobody asks again before the time is over."""
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        feed = _feed(new_home(tmp_path / "home"), api.settings(symbols=COINS), clock)
+        api.script.append("429:30")
+        try:
+            with pytest.raises(ProviderError, match="asks to wait 30 s"):
+                await feed.closed(BTC, NOW_US - 5 * MINUTE_US, NOW_US)
+            with pytest.raises(ProviderError, match=r"left alone: .* in (29|30) s"):
+                await feed.closed(ETH, NOW_US - 5 * MINUTE_US, NOW_US)
+            assert (clock.now() - NOW).total_seconds() < 2
+            assert len(api.pages) == 1
+            clock.advance(31)
+            assert len(await feed.closed(ETH, NOW_US - 5 * MINUTE_US, NOW_US)) == 4
         finally:
             await feed.close()
 

@@ -299,7 +299,13 @@ class ExchangeClient:
 
         async def throttle(cost: float | None = None) -> None:
             seconds = float(exchange.rateLimit) / 1000 * (1.0 if cost is None else cost) / HEADROOM
-            await wait(self._pace.reserve(seconds), self._clock, self._safe_point)
+            pause = self._pace.reserve(seconds)
+            if pause > self._patience_s:
+                raise ProviderError(
+                    f"{self.exchange} has asked to be left alone: the next request may go in {pause:,.0f} s",
+                    remedy=LATER,
+                )
+            await wait(pause, self._clock, self._safe_point)
 
         exchange.fetch = fetch
         exchange.on_rest_response = on_rest_response
