@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.fakes.exchange_api import IDS, ExchangeApi, exchange_api
 from tests.fakes.exchange_formats import Listed
 from tests.fakes.leaping_clock import LeapingClock
 from tests.fakes.live import Bench, RunningClock, open_bench
+from tests.fakes.real_candles import real_candles
 from tests.fakes.stored_market import opinionated_on
 
 
@@ -175,3 +177,27 @@ class Followed:
 
 LATEST_CLOCK_US = 90_000_000
 """An exchange's clock is at most this far ahead in these tests."""
+
+
+REAL = real_candles()
+BTC, ETH = COINS = "BTC-USD", "ETH-USD"
+NOW = datetime(2023, 3, 12, 6, 0, 0, tzinfo=UTC)
+NOW_US = datetime_to_us(NOW)
+
+
+@cache
+def market() -> dict[str, Candles]:
+    """BTC as it was; another coin with the same hours seven hours later, and at another price."""
+    later = moved(REAL, 420, 0.07)
+    return {BTC: REAL[REAL.ts >= later.ts[0]], ETH: later[later.ts <= REAL.ts[-1]]}
+
+
+def expected(symbol: str, after_us: int, until_us: int) -> Candles:
+    """The candles of this market that open after one time and have closed by another."""
+    candles = market()[symbol]
+    return candles[(candles.ts > after_us) & (candles.ts + MINUTE_US <= until_us)]
+
+
+def assert_same(found: Candles, wanted: Candles) -> None:
+    for name, column in wanted.columns().items():
+        np.testing.assert_array_equal(found.columns()[name], column, err_msg=name)
