@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 from tradingai.engine.core.clock import RealClock
+from tradingai.engine.core.commands import SetKillSwitch, SetThreshold
 from tradingai.engine.core.errors import MissingError, StoreError
+from tradingai.engine.core.files import write_json
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.decision import rules
 from tradingai.engine.queries.checklist_views import ITEMS, ChecklistView, newest_checklist
 from tradingai.engine.registry import registry as registries
+from tradingai.engine.runtime.controls import carry_out
 from tradingai.rehearsals import costs, kill, rates, restart
 from tradingai.rehearsals import rollback as rollbacks
 from tradingai.rehearsals.checklist import rehearse
@@ -27,8 +30,16 @@ from tradingai.telegram import commands as bot_commands
 from tests.fakes.command_line import start, tradingai
 from tests.fakes.home_state import alive, wait_for
 from tests.fakes.homes import new_home, plain_settings
+from tests.fakes.live import NOW, open_bench
 from tests.fakes.stored_market import COINS, replay_home
 
+LEVEL = {"mean": 4.0, "p50": 4.0, "p90": 6.0, "samples": 500}
+METRICS = {
+    "schema": 1,
+    "source": "ccxt",
+    "measured_at": "2025-11-10T00:00:00Z",
+    "pairs": {coin: {"tokyo": {"spread_bps": LEVEL, "slippage_bps": LEVEL}} for coin in COINS},
+}
 AGAIN = """
 INSERT INTO live_candles SELECT run_id, scan_seq + 1, warm, symbol, ts_us, open, high, low, close, volume,
 received_at FROM live_candles WHERE warm = 0 LIMIT 1
@@ -36,8 +47,18 @@ received_at FROM live_candles WHERE warm = 0 LIMIT 1
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return replay_home(tmp_path_factory.mktemp("checklist") / "home", days=5.4).root
+async def made(tmp_path_factory):
+    """A home with everything that must not be touched: rows, controls, account, settings, measured costs."""
+    root = replay_home(tmp_path_factory.mktemp("checklist") / "home", days=5.4).root
+    async with open_bench(root) as bench:
+        await bench.scan(25)
+        issued = {"sender": "tester", "surface": "cli", "issued_at": NOW}
+        for command in (SetKillSwitch(**issued, on=True, reason="kept"), SetThreshold(**issued, value=0.8)):
+            await carry_out(bench.store, bench.settings, bench.paths, bench.clock, command)
+    (root / ".env").write_text("MAX_SIGNALS_PER_HOUR=10\n")
+    write_json(root / "data" / "execution_metrics_2025-11-10.json", METRICS)
+    (root / "data" / "execution_metrics.json").symlink_to("execution_metrics_2025-11-10.json")
+    return root
 
 
 @pytest.fixture
@@ -56,6 +77,7 @@ def live_state(home: Path) -> dict[str, str]:
             found[name] = str(path.readlink())
         elif path.is_file():
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert {"tradingai.db", ".env", "data/execution_metrics.json", "models/registry.json"} <= set(found)
     return found
 
 
@@ -121,8 +143,10 @@ async def test_the_kill_switch_from_every_surface(home, monkeypatch):
     assert (found.measured["surfaces"], found.measured["emitted_while_on"]) == (4, 0)
     assert found.measured["decisions_held"] == 4 * kill.HELD_SCANS * len(COINS)
     assert found.measured["audited_turns"] == 6
+    assert (found.measured["process_emitted"], found.measured["process_decisions_held"]) == (0, len(COINS))
     assert [step.partition(":")[0] for step in found.steps] == [
         "command line", "console", "Telegram bot", "KILL_SWITCH in the environment",
+        "`KILL_SWITCH=true tradingai run` as a process",
     ]  # fmt: skip
 
 
@@ -221,6 +245,7 @@ def test_as_a_command(home):
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "NOT PASSED: 0 of 1 items (1 of 7 items were asked for)"
     assert "costs: FAILED" in called.err
+    assert "days ago; at most 30 days are recent" in " ".join(called.out.split())
     assert "tradingai execution measure" in called.out
 
 

@@ -23,6 +23,7 @@ HELD_SCANS: Final = 12
 """Under the switch: longer than a position is held, so that coins are free and only the switch holds."""
 MOST_SCANS: Final = 45
 """Until a signal is emitted: an hourly limit may hold it for so long."""
+PROCESS_SCANS: Final = 2
 _REASON: Final = "rehearsal"
 _CODE: Final = re.compile(r"/kill_switch off (\d{6})")
 
@@ -58,6 +59,8 @@ async def rehearse(stage: Stage) -> Finding:
                 await rehearsed.one(surface)
             await _audited(engine, finding)
             run = loop.run_id
+    stage.say("an engine under KILL_SWITCH=true")
+    await _engine_under_variable(stage, finding)
     finding.measured["surfaces"] = len(surfaces)
     finding.summary = (
         f"{len(surfaces)} surfaces: {finding.measured['decisions_held']} decisions held, "
@@ -69,10 +72,6 @@ async def rehearse(stage: Stage) -> Finding:
             "every scored decision reaches the switch"
         ),
         "the console's keys and dialog: its command went through the engine's entry that they call",
-        (
-            "an engine process started under KILL_SWITCH=true: the loop read its controls with that setting, "
-            "and two commands ran under the variable"
-        ),
     ]
     finding.remedy = (
         "`tradingai kill status` names what holds; KILL_SWITCH stands in the environment or .env."
@@ -195,6 +194,26 @@ def _environment(stage: Stage, loop: RehearsedLoop, rehearsed: _Rehearsed) -> Su
         return "an engine without the variable"
 
     return Surface("KILL_SWITCH in the environment", "KILL_SWITCH", on, off)
+
+
+async def _engine_under_variable(stage: Stage, finding: Finding) -> None:
+    """`tradingai run` as a process under the variable, on its own feed: it scans, and emits nothing."""
+    arguments = ("run", "--interval", "1", "--scans", str(PROCESS_SCANS), "--json")
+    done = await call(stage, *arguments, extra={"KILL_SWITCH": "true"})
+    if done.status:
+        words = (done.out if done.status == 1 else done.err).strip()
+        raise TradingAIError(
+            f"`tradingai run` under KILL_SWITCH=true ended with {done.status}: {words[-300:]}"
+        )
+    summary = json.loads(done.out)
+    killed, signals = summary["run_by_reason"].get("killed", 0), summary["signals"]
+    finding.expect(signals == 0, f"`tradingai run` under KILL_SWITCH=true emitted {signals} signals")
+    finding.expect(killed > 0, "`tradingai run` under KILL_SWITCH=true held no decision")
+    finding.measured |= {"process_decisions_held": killed, "process_emitted": signals}
+    finding.steps.append(
+        f"`KILL_SWITCH=true tradingai run` as a process: {summary['scans']} scans, {signals} emitted, "
+        f"{killed} decisions held"
+    )
 
 
 async def _audited(engine: Engine, finding: Finding) -> None:
