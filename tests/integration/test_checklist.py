@@ -305,12 +305,12 @@ async def test_restart_after_a_kill(home):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_whole_checklist_beside_an_engine_that_runs(home):
     engine = start(home, "run", "--interval", "1")
     try:
         wait_for(lambda: (home / "tradingai.db").exists() and scans(home) >= 2, 120)
-        called = tradingai(home, "observe", "checklist", "--json", timeout=500)
+        called = tradingai(home, "observe", "checklist", "--json", timeout=1100)
         before = scans(home)
         wait_for(lambda: scans(home) > before + 1, 60)
     finally:
@@ -328,7 +328,7 @@ def test_the_whole_checklist_beside_an_engine_that_runs(home):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_killed_in_the_middle_it_leaves_no_process_and_the_home_as_it_was(home):
     """SIGKILL while a child scans on a copy, and in three other places."""
     before = live_state(home)

@@ -83,6 +83,7 @@ async def rehearse(
     with clean_environment() as environment:
         for name in items:
             stage = Stage(name, live, settings, clock, folder, partial(say, name), environment)
+            stage.say("copying the home" if name != "costs" else "reading the measurement")
             item = await _one(stage)
             view = replace(view, items=(*view.items, item))
             _keep(folder, view)
