@@ -11,9 +11,11 @@ from tradingai.engine.core.errors import StoreError
 from tradingai.engine.core.events import AlertDelivered, AlertRefused, SignalsMissed
 from tradingai.engine.decision.desk import halt_desk
 from tradingai.engine.queries.run_snapshot import AccountFacts
+from tradingai.engine.runtime.baseline import required
 from tradingai.engine.runtime.controls import carry_out
 from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.store.meter_table import EVENTS
+from tradingai.engine.store.observation_rows import ObservationRow
 from tradingai.engine.telemetry.watch import Telemetry
 
 from tests.fakes.exposition import parse
@@ -314,6 +316,40 @@ async def test_an_account_that_cannot_be_shown_is_said_and_no_illness(tmp_path):
         assert ok
         assert "execution_metrics.json" in document["account_fault"]
         assert (await read(bench, telemetry))["tradingai_kill_switch"].value() == 0
+
+
+async def test_the_clock_of_an_observation(tmp_path):
+    async with followed(tmp_path) as (bench, telemetry):
+        found = await read(bench, telemetry)
+        assert math.isnan(found["tradingai_observation_continuous_seconds"].value())
+        baseline = {
+            "run": "r", "start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "trades": 0,
+            "win_rate": None, "tiers": {}, "scored": 0, "threshold": 0.75, "interval_s": 60, "models": {},
+            "synthetic": True, "command": "tradingai replay", "code_version": "c",
+            "settings_hash": "s",
+        }  # fmt: skip
+        row = ObservationRow("o1", bench.clock.now(), 0, "tester", "cli", required(bench.settings), baseline)
+        event = events.ObservationStarted(
+            observation="o1", baseline_run="r", required_hours=72.0, win_rate=None, trades=0,
+            who="tester", surface="cli",
+        )  # fmt: skip
+        await bench.store.observations.start(row, event, give_up=False)
+        await heart(bench).beat("started", bench.clock.now())
+        bench.clock.advance(30)
+        await heart(bench).beat("scanning", bench.clock.now())
+        bench.clock.advance(20)
+        found = await read(bench, telemetry)
+        assert found["tradingai_observation_continuous_seconds"].value() == 30
+        assert found["tradingai_observation_required_seconds"].value() == 72 * 3600
+        assert found["tradingai_observation_counting"].value() == 1
+        with sqlite3.connect(bench.store.path) as other:
+            other.execute("UPDATE observations SET baseline = '{}'")
+        other.close()
+        bench.clock.advance(20)
+        found = await read(bench, telemetry)
+        assert math.isnan(found["tradingai_observation_continuous_seconds"].value())
+        assert found["tradingai_store_readable"].value() == 1
+        assert "KeyError" in (await health(bench, telemetry))[1]["observation_fault"]
 
 
 async def test_the_store_is_read_once_a_second_however_often_somebody_asks(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.decision.records import REASONS
 from tradingai.engine.decision.tiers import TIERS
+from tradingai.engine.queries.observation_views import ObservationView
 from tradingai.engine.risk.guard import GuardStatus
 from tradingai.engine.store.meter_table import LiveNews, MeteredDecision, MeteredScan
 from tradingai.engine.telemetry.exposition import Family, Histogram, Metric
@@ -178,6 +179,28 @@ class AlertMeters:
                 self.alerts.set(counts.get((channel, state), 0), channel, state)
 
 
+class ObservationMeters:
+    """The open observation's clock; NaN while there is none, or it cannot be read."""
+
+    def __init__(self) -> None:
+        self.counted = gauge("observation_continuous_seconds", "What the observation's clock has counted.")
+        self.required = gauge("observation_required_seconds", "What it has to count.")
+        self.counting = gauge("observation_counting", "1 while the observation's clock counts.")
+        self.held = gauge("observation_criteria_held", "Exit criteria that hold.")
+
+    def show(self, view: ObservationView | None) -> None:
+        """As it is now; None: there is none."""
+        if view is None or view.state != "running":
+            numbers = (_NAN, _NAN, _NAN, _NAN)
+        else:
+            required_s = view.required_hours * 3600
+            numbers = (view.continuous_s, required_s, float(view.counting), float(view.holding))
+        for metric, number in zip(
+            (self.counted, self.required, self.counting, self.held), numbers, strict=True
+        ):
+            metric.set(number)
+
+
 class EngineMeters:
     """The engine itself."""
 
@@ -226,11 +249,12 @@ class Meters:
         self.scans = ScanMeters(coins, budget_ms / 1000)
         self.account = AccountMeters()
         self.alerts = AlertMeters(channels)
+        self.observation = ObservationMeters()
         self.engine = EngineMeters(build, started)
 
     def families(self) -> Iterator[Family]:
         """All of them, in the order of the exposition."""
-        for group in (self.scans, self.account, self.alerts, self.engine):
+        for group in (self.scans, self.account, self.alerts, self.observation, self.engine):
             yield from (item for item in vars(group).values() if isinstance(item, Metric | Histogram))
 
     def follow(self, news: LiveNews) -> None:

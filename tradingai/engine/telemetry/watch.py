@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
+from math import inf
 from typing import Any, Final
 
 from tradingai.engine.core.clock import Clock
@@ -21,6 +22,8 @@ from tradingai.engine.core.errors import StoreError, TradingAIError
 from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.settings import Settings
+from tradingai.engine.queries.observation_reader import ObservationReader
+from tradingai.engine.queries.observation_views import ObservationView
 from tradingai.engine.queries.risk_views import StoredAccount
 from tradingai.engine.queries.status import kill_switch, threshold
 from tradingai.engine.queries.system import resident_bytes
@@ -28,11 +31,14 @@ from tradingai.engine.runtime.account_facts import HomeAccounts
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.live_rows import Heartbeat
 from tradingai.engine.store.meter_table import Marks, MeteredScan
+from tradingai.engine.store.read_only import reading
 from tradingai.engine.telemetry.exposition import exposition
 from tradingai.engine.telemetry.health import Health, Vitals, judge
 from tradingai.engine.telemetry.meters import Build, Controls, Meters, Process
 
 FRESH_S: Final = 1.0
+OBSERVATION_S: Final = 15.0
+"""Between two looks at the observation, which are dearer."""
 READ_TIMEOUT_S: Final = 5.0
 """A store that takes longer to be read counts as one that cannot be read."""
 
@@ -57,6 +63,9 @@ class Telemetry:
         self._clock = clock
         self._run_id = run_id
         self._accounts = HomeAccounts(settings, paths)
+        self._observations = ObservationReader(paths, settings.alert_chat)
+        self._observe_at = -inf
+        self._observation_fault = ""
         self._identity = {
             "home": str(paths.root), "pid": os.getpid(), "run": run_id, "mode": mode,
             "version": version("tradingai"),
@@ -101,6 +110,7 @@ class Telemetry:
             "kill_switch": self._kill,
             "guard": self._guard,
             "account_fault": self._account_fault,
+            "observation_fault": self._observation_fault,
         }
         return found, plain(document)
 
@@ -147,6 +157,26 @@ class Telemetry:
         self._guard = None if account is None else str(account["status"])
         self._meters.account.show(Controls(bool(self._kill["on"]), needed), account)
         self._meters.alerts.show(await table.alerts())
+        await self._observe()
+
+    async def _observe(self) -> None:
+        """Follow the open observation; one that cannot be read is no illness of the loop."""
+        now = self._clock.monotonic()
+        if now < self._observe_at:
+            return
+        self._observe_at = now + OBSERVATION_S
+        try:
+            row = await self._store.observations.newest()
+            open_now = row is not None and row.ended_at is None
+            self._meters.observation.show(await asyncio.to_thread(self._observation) if open_now else None)
+            self._observation_fault = ""
+        except Exception as error:  # noqa: BLE001 - what stands in it may be of another version; the rest is shown
+            self._meters.observation.show(None)
+            self._observation_fault = f"{type(error).__name__}: {error}"
+
+    def _observation(self) -> ObservationView:
+        with reading(self._store.path) as connection:
+            return self._observations.read(connection, self._clock.now(), loop_running=True)
 
     async def _account(self) -> dict[str, Any] | None:
         """The document of ``ftmo status --json`` with the largest drawdown.
