@@ -18,13 +18,15 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import torch
 from tradingai.engine.core.candles import Candles
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.home import open_home
+from tradingai.engine.core.logs.process_log import process_log
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Progress, SilentReporter
 from tradingai.engine.core.settings import Settings, settings_from_worker
@@ -52,6 +54,9 @@ from tradingai.engine.models.policy import PolicyConfig, PolicyNetwork
 from tradingai.engine.models.transformer import TransformerConfig, TransformerNetwork
 from tradingai.engine.providers.generate import generate_dataset
 from tradingai.engine.runtime.replay import plan_replay, read_inputs, replay
+from tradingai.engine.runtime.runs import Finished, Run
+from tradingai.engine.runtime.scan_lines import log_scan
+from tradingai.engine.runtime.scanned import decided_scan
 from tradingai.engine.runtime.step import Controls, ScanStep
 from tradingai.engine.store.candle_files import read_candles
 from tradingai.engine.store.database import Store
@@ -148,13 +153,19 @@ class Latencies:
 
 def live_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
     """Candles to decisions as the live loop does it, features from live tails."""
+    return live_latencies(paths, models, scans)[0]
+
+
+def live_latencies(paths: HomePaths, models: PromotedModels, scans: int) -> tuple[Latencies, Latencies]:
+    """Candles to decisions as the live loop does it, and what logging them takes of the loop's thread."""
     market = {name: read_candles(paths, name, verify=False) for name in PIPELINE_SYMBOLS}
     rows = len(next(iter(market.values())))
     config, first = DeskConfig(), rows - INTERVAL * scans
     stream = MarketStream(PIPELINE_SYMBOLS, models, config.decision.ensemble)
     stream.warm({name: series[first - KEPT_MINUTES : first] for name, series in market.items()})
     step = ScanStep(stream, config, open_desk(config, int(market["BTC-USD"].ts[first])), mode="dry-run")
-    found = Latencies()
+    found, logged = Latencies(), Latencies()
+    run = cast("Run", SimpleNamespace(run_id="live-20251110T010700-bench0", scans=1))
     for lo in range(first, rows, INTERVAL):
         at = int(market["BTC-USD"].ts[lo + INTERVAL - 1]) + MINUTE_US
         news = {name: series[lo : lo + INTERVAL] for name, series in market.items()}
@@ -162,8 +173,18 @@ def live_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latenc
         outcome = step.decide(step.prepare(at, at, news), Controls())
         found.values.append(1e3 * (time.perf_counter() - began))
         step.adopt(outcome)
-    found.values = found.values[1:]  # the first starts the networks
-    return found
+        began = time.perf_counter()
+        log_scan(decided_scan(run, step, Finished(outcome, found.values[-1])))
+        logged.values.append(1e3 * (time.perf_counter() - began))
+    found.values, logged.values = found.values[1:], logged.values[1:]  # the first starts the networks
+    return found, logged
+
+
+def log_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
+    """What the log lines of a scan take of the loop's thread, metrics included, while they are written."""
+    chosen = settings().model_copy(update={"cloudwatch_emf": True})
+    with process_log(paths, chosen, RealClock(), "run"):
+        return live_latencies(paths, models, scans)[1]
 
 
 def stateless_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
@@ -250,6 +271,8 @@ def main() -> None:
             f"one scan, carried state   p50 {warm.at(0.5):6.1f} ms  p99 {warm.at(0.99):6.1f} ms   (25, 150)"
         )
         print(f"one scan, nothing carried p50 {again.at(0.5):6.1f} ms  p99 {again.at(0.99):6.1f} ms")
+        lines = log_latency(paths, models, 500)
+        print(f"its log lines, metrics in p50 {lines.at(0.5):6.2f} ms  p99 {lines.at(0.99):6.2f} ms")
         found, _ = replayed(paths, models, 72)
         tails, _ = replayed(paths, models, 6, in_blocks=False)
         by_tails = 12 * tails["wall_s"]
