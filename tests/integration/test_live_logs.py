@@ -177,6 +177,15 @@ async def test_a_lost_log_is_an_event_of_the_home_and_so_is_its_end(tmp_path):
 # -- processes
 
 
+def test_a_command_says_its_warnings_in_its_own_words_unless_asked(made, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(made, home, symlinks=True)
+    assert tradingai(home, "kill", "on").err == ""
+    assert "tradingai.events: KillSwitchSet" in tradingai(home, "--log-level", "info", "kill", "off").err
+    lines = read(home / "logs" / "cli.jsonl")
+    assert [line["payload"]["on"] for line in told(lines, "KillSwitchSet")] == [True, False]
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return sure_home(tmp_path_factory.mktemp("logs") / "home").root

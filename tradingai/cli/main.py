@@ -65,7 +65,11 @@ def root(
 
 
 def log_to_stderr(level: str) -> None:
-    """Logs of this process from ``level`` on go to stderr, without secrets."""
+    """Logs of this process from ``level`` on go to stderr, without secrets.
+
+    What the project itself logs is there from ``info`` down only: a command says its warnings and errors in
+    its own words.
+    """
     root_logger = logging.getLogger()
     if not root_logger.handlers:
         stderr = logging.StreamHandler(sys.stderr)
@@ -73,6 +77,8 @@ def log_to_stderr(level: str) -> None:
         stderr.setFormatter(
             RedactingFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"), Redactor())
         )
+        if level not in {"debug", "info"}:
+            stderr.addFilter(lambda record: not record.name.startswith("tradingai."))
         root_logger.addHandler(stderr)
         root_logger.setLevel(level.upper())
 

@@ -61,14 +61,15 @@ class _Intake(QueueHandler):
 
     queue: Queue[Any]
 
-    def __init__(self, waiting: Queue[Any], level: int, losses: Losses) -> None:
+    def __init__(self, waiting: Queue[Any], level: int, losses: Losses, *, emf: bool) -> None:
         super().__init__(waiting)
         self._least = level
+        self._emf = emf
         self._losses = losses
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Important enough, or a metric, which has no level."""
-        return record.levelno >= self._least or bool(getattr(record, "metrics", ()))
+        return record.levelno >= self._least or (self._emf and hasattr(record, "metrics"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
         """The disk is so slow that the queue is full."""
@@ -187,7 +188,7 @@ def _connected(settings: Settings, lines: JsonLines, target: RotatingLines, loss
     """The root logger writes through the queue until the block ends."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     waiting: Queue[Any] = Queue(MOST_WAITING)
-    intake = _Intake(waiting, level, losses)
+    intake = _Intake(waiting, level, losses, emf=settings.cloudwatch_emf)
     intake.setFormatter(lines)
     writer = _Writer(waiting, target)
     root = logging.getLogger()
