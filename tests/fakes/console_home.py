@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from tradingai.engine.queries.observation_views import NO_OBSERVATION
 from tradingai.engine.queries.run_snapshot import Bar
 from tradingai.engine.queries.snapshot import (
     CandleTail,
@@ -91,6 +92,7 @@ def empty() -> ConsoleSnapshot:
         header=HEADER,
         phases=phases,
         models=MODELS,
+        observation=NO_OBSERVATION,
         paper_balance=200_000.0,
         system=replace(SYSTEM, cpu_used=0.0, database_bytes=57_000, up_s=8.0),
     )

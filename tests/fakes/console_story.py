@@ -21,7 +21,7 @@ from tradingai.engine.queries.snapshot import (
     PhaseView,
 )
 
-from tests.fakes import console_monitor, console_risk
+from tests.fakes import console_monitor, console_observation, console_risk
 from tests.fakes.console_home import (
     COINS,
     HEADER,
@@ -112,6 +112,7 @@ def full() -> ConsoleSnapshot:
         loop=console_monitor.LOOP,
         monitor=console_monitor.scanning(),
         risk=console_risk.active(),
+        observation=console_observation.observing(),
         system=SYSTEM,
     )
 
@@ -263,6 +264,7 @@ def working() -> ConsoleSnapshot:
         events=events(),
         monitor=console_monitor.replayed(),
         risk=console_risk.replayed(),
+        observation=console_observation.begun(),
         system=SYSTEM,
     )
 
@@ -369,6 +371,7 @@ def failed() -> ConsoleSnapshot:
         loop=replace(console_monitor.LOOP, state="elsewhere"),
         monitor=console_monitor.halted(),
         risk=console_risk.halted(),
+        observation=console_observation.restarted(),
     )
 
 

@@ -29,7 +29,7 @@ WORDS = {
     "gates": r"✗ FAIL  significance",
     "monitor": r"It takes a model that is live",
     "risk": r"No paper account yet",
-    "observation": r"live models +none yet",
+    "observation": r"No model is live yet",
     "models": r"✗ refused",
     "log": r"✗ EvaluationFinished .*refused",
 }

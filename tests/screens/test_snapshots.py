@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tradingai.widgets.palette import DARK_THEME, LIGHT_THEME
 
 from tests.fakes import console_odds
 from tests.fakes.console_family import family, learning, unmade
+from tests.fakes.console_observation import decided
 from tests.fakes.console_story import STATES, full
 from tests.screens.conftest import SCREENS, MakeConsole
 
@@ -22,7 +25,8 @@ def test_screen(snap_compare, console: MakeConsole, screen: str, state: str, siz
 
 
 @pytest.mark.parametrize(
-    "screen", ["overview", "data", "features", "training", "gates", "monitor", "risk", "models", "log"]
+    "screen",
+    ["overview", "data", "features", "training", "gates", "monitor", "risk", "observation", "models", "log"],
 )
 def test_wide_and_light(snap_compare, console: MakeConsole, screen: str):
     made = console("full", screen=screen, theme=LIGHT_THEME)
@@ -51,6 +55,8 @@ OVERLAYS = {
     "drill": ("risk", ["d"]),
     "trade": ("risk", ["tab", "enter"]),
     "odds": ("risk", ["o"]),
+    "observe_anew": ("observation", ["o"]),
+    "summary": ("observation", ["m"]),
 }
 
 
@@ -114,6 +120,12 @@ def test_odds_beside_the_account(snap_compare, console: MakeConsole, state: str)
 def test_odds_wide(snap_compare, console: MakeConsole):
     made = console("full", screen="risk")
     assert snap_compare(made.app, press=["o"], terminal_size=(160, 48))
+
+
+@pytest.mark.parametrize("word", ["GO", "NO-GO"])
+def test_verdict(snap_compare, console: MakeConsole, word: str):
+    made = console(replace(full(), observation=decided(word)), screen="observation")
+    assert snap_compare(made.app, terminal_size=(80, 24))
 
 
 def test_leave_halted(snap_compare, console: MakeConsole):

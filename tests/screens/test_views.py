@@ -14,7 +14,6 @@ from tests.fakes.console_story import STATES
 from tests.screens.conftest import SCREENS
 
 SIZES = [(72, 18), (80, 24), (99, 29), (100, 30), (120, 40), (140, 40), (141, 48), (160, 48), (220, 60)]
-SIDES = {"overview": 46, "risk": 46}
 
 
 def view_of(screen: str, state: str, size: tuple[int, int], selection: Selection | None = None):
@@ -22,7 +21,7 @@ def view_of(screen: str, state: str, size: tuple[int, int], selection: Selection
     module = import_module(f"tradingai.screens.{screen}")
     cls = getattr(module, f"{screen.title()}Screen")
     snapshot = STATES[state]()
-    extent = Extent(*size, SIDES.get(screen, 44))
+    extent = Extent(*size, cls.SIDE_COLUMNS)
     chosen = selection or Selection()
     view = cls.view(None, snapshot, chosen, extent)
     assert view == cls.view(None, snapshot, chosen, extent)
@@ -170,7 +169,7 @@ def test_no_tier_is_cut_at_any_width(columns: int):
 
 
 @pytest.mark.parametrize("columns", [72, 76, 88, 100, 104, 112, 141, 148, 200])
-@pytest.mark.parametrize("screen", [name for name in SCREENS if name != "observation"])
+@pytest.mark.parametrize("screen", SCREENS)
 def test_no_head_and_no_number_of_a_table_is_cut_at_any_width(screen: str, columns: int):
     """What has no room is left out as a whole column."""
     for state in ("working", "full"):

@@ -22,9 +22,23 @@ from tradingai.engine.queries.assemble import SnapshotReader, Surroundings
 from tradingai.engine.queries.monitor_views import DeskCode
 from tradingai.engine.queries.risk_views import AccountCode
 from tradingai.engine.queries.snapshot import JobView
-from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles, VerifyModels
+from tradingai.screens.commands import (
+    CheckFeatures,
+    RunChecklist,
+    RunPipeline,
+    VerifyCandles,
+    VerifyDecisions,
+    VerifyModels,
+)
 from tradingai.screens.port import Receipt
-from tradingai.screens.receipts import check_view, outcome, sentence, together
+from tradingai.screens.receipts import (
+    check_view,
+    checklist_text,
+    outcome,
+    sentence,
+    together,
+    verification_text,
+)
 
 REPLAY_HOURS: Final = 72
 FIRST_SPEED: Final = 600.0
@@ -78,18 +92,25 @@ class Carrier:
     async def _carry_out(self, command: Command) -> str:
         match command:
             case RunPipeline():
-                self._begin(self._pipeline(command))
-                return f"The {command.workload} pipeline runs."
+                work, text = self._pipeline(command), f"The {command.workload} pipeline runs."
             case VerifyModels():
-                self._begin(self._verify_models())
-                return "Comparing every artifact with the ledger."
+                work, text = self._verify_models(), "Comparing every artifact with the ledger."
             case VerifyCandles():
-                self._begin(self._verify_candles(command.symbol))
-                return f"Comparing the candles of {command.symbol} with their hash."
+                work = self._verify_candles(command.symbol)
+                text = f"Comparing the candles of {command.symbol} with their hash."
             case CheckFeatures():
-                self._begin(self._check_features(command.symbol))
-                return f"Checking the features of {command.symbol}."
-        return outcome(command, await self._engine.execute(command))
+                work = self._check_features(command.symbol)
+                text = f"Checking the features of {command.symbol}."
+            case VerifyDecisions():
+                work = self._verify_decisions()
+                text = "Computing every decision again from the stored candles."
+            case RunChecklist():
+                work = self._run_checklist()
+                text = "The rehearsals run; their result is said here and in the log."
+            case _:
+                return outcome(command, await self._engine.execute(command))
+        self._begin(work)
+        return text
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Let work go on in the background; its failure is said, never lost."""
@@ -163,7 +184,22 @@ class Carrier:
         """In a process of its own: checking is pure computation, and this one has keys to listen to."""
         now = self._clock.now()
         self.checks[symbol] = JobView(f"check-{symbol}", "features_check", symbol, "running", started_at=now)
-        arguments = ("features", "check", "--symbols", symbol, "--json")
+        try:
+            output = await self._tradingai("features", "check", "--symbols", symbol)
+        finally:
+            self.checks.pop(symbol, None)
+        check = check_view(symbol, output, self._clock)
+        self._reader.check = check
+        self._say(f"{symbol}: {check.summary}", "info" if check.passed else "error")
+
+    async def _verify_decisions(self) -> None:
+        self._say(*verification_text(await self._tradingai("observe", "verify")))
+
+    async def _run_checklist(self) -> None:
+        self._say(*checklist_text(await self._tradingai("observe", "checklist")))
+
+    async def _tradingai(self, *arguments: str) -> bytes:
+        """What a command of this home answers as JSON, from a process of its own that ends with this task."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -171,6 +207,7 @@ class Carrier:
             "--home",
             str(self._engine.paths.root),
             *arguments,
+            "--json",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -181,11 +218,7 @@ class Carrier:
             process.kill()
             await process.wait()
             raise
-        finally:
-            self.checks.pop(symbol, None)
-        check = check_view(symbol, output, self._clock)
-        self._reader.check = check
-        self._say(f"{symbol}: {check.summary}", "info" if check.passed else "error")
+        return output
 
 
 def surroundings() -> Surroundings:

@@ -46,3 +46,13 @@ class CheckFeatures(Command):
 @dataclass(frozen=True, kw_only=True)
 class VerifyModels(Command):
     """Compare every artifact with the ledger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyDecisions(Command):
+    """Compute the live run's decisions again from the candles its scans saw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunChecklist(Command):
+    """Rehearse what must work before real money, on isolated copies."""

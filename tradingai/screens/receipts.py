@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.commands import (
+    ApproveObservation,
     CancelJob,
     Command,
     JobCommand,
     Promote,
+    ReportObservation,
     ResetAccount,
     ResumeJob,
     Rollback,
@@ -19,6 +21,7 @@ from tradingai.engine.core.commands import (
     SetThreshold,
     StartScanLoop,
     StopScanLoop,
+    WriteSnapshot,
 )
 from tradingai.engine.queries.snapshot import CheckView
 
@@ -30,6 +33,7 @@ _WORK: Final = {
     "StartTraining": "Training",
     "Evaluate": "Evaluating",
     "Drill": "Drilling the guard",
+    "StartObservation": "Replaying the test range, the baseline of the observation",
 }
 
 
@@ -62,6 +66,8 @@ def outcome(command: Command, result: Mapping[str, Any]) -> str:
         what = _WORK.get(type(command).__name__, type(command).__name__)
         target = payload.get("symbol") or payload.get("model")
         return f"{what} of {target}." if target else f"{what}."
+    if isinstance(command, WriteSnapshot | ReportObservation | ApproveObservation):
+        return _observed(command, result)
     return _done(command, result)
 
 
@@ -93,6 +99,55 @@ def _done(command: Command, result: Mapping[str, Any]) -> str:
         case _:
             text = f"{type(command).__name__}: done."
     return text
+
+
+def _observed(command: Command, result: Mapping[str, Any]) -> str:
+    if isinstance(command, ApproveObservation):
+        return "Your approval is recorded."
+    what = (
+        "summary.md"
+        if isinstance(command, ReportObservation)
+        else f"Snapshot {result.get('day', '')}".strip()
+    )
+    return f"{what} is written."
+
+
+def verification_text(output: bytes) -> tuple[str, str]:
+    """What ``observe verify --json`` found, in a sentence, and its level."""
+    document = _answer(output)
+    if isinstance(document, str):
+        return f"Decisions could not be verified: {document}", "error"
+    text = f"{document['identical']:,} of {document['decisions']:,} decisions are identical"
+    if document["verified"]:
+        return f"{text}.", "info"
+    first = document["first_difference"]
+    return (f"{text}; first difference: {first['text']}." if first else f"{text}."), "error"
+
+
+def checklist_text(output: bytes) -> tuple[str, str]:
+    """What ``observe checklist --json`` found, in a sentence, and its level."""
+    document = _answer(output)
+    if isinstance(document, str):
+        return f"The checklist did not run: {document}", "error"
+    items, folder = document["items"], document["folder"]
+    if document["passed"]:
+        return f"All {len(items)} rehearsals passed; evidence in {folder}.", "info"
+    wrong = [str(item["title"]) for item in items if not item["passed"]]
+    if not wrong:
+        return f"The checklist did not pass; {folder} says why.", "error"
+    named = ", ".join(wrong)
+    return f"{len(wrong)} of {len(items)} rehearsals did not pass: {named}; evidence in {folder}.", "warning"
+
+
+def _answer(output: bytes) -> dict[str, Any] | str:
+    """The document a command answered with, or in words why there is none."""
+    try:
+        document = json.loads(output)
+    except ValueError:
+        return "it ended without an answer"
+    if "error" in document:
+        return sentence(f"{document['error']['message']}")
+    return dict(document)
 
 
 def together(done: list[str]) -> str:

@@ -175,7 +175,7 @@ class Shell(Screen[None]):
     def _paint_headline(self, view: View, extent: Extent) -> None:
         columns = extent.columns - extent.side
         self._place("#headline", 0, 2, columns, extent.top - 2)
-        context = BLANK if extent.wide else view.context
+        context = BLANK if extent.side else view.context
         if view.headline.width + 2 + context.width > extent.width:
             context = Line(tuple(item._replace(text=item.text.split(" ")[0]) for item in context.spans[:1]))
         head = spread(view.headline, context, extent.width)

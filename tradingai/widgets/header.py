@@ -178,6 +178,8 @@ def badges(snapshot: ConsoleSnapshot) -> dict[str, Span]:
         found["models"] = attention
     if snapshot.header.risk == "HALTED":
         found["risk"] = attention
+    if any(phase.id == "observation" and phase.state == "running" for phase in snapshot.phases):
+        found["observation"] = Span("●", "blue")
     for job in snapshot.running_jobs:
         if job.kind in _JOB_SCREENS and found.get(_JOB_SCREENS[job.kind]) is not attention:
             found[_JOB_SCREENS[job.kind]] = Span("●", "blue")
