@@ -1,6 +1,8 @@
 """``tradingai data fetch`` as an operator types it, against exchanges on loopback."""
 
 import json
+import os
+import re
 import signal
 import socket
 import socketserver
@@ -91,6 +93,28 @@ def test_a_failure_says_where_it_stopped_and_the_same_command_goes_on(tmp_path):
     assert "EXCHANGE_API_URL" in failed.error["remedy"]
     assert done.status == 0, done.err
     assert again == [minutes_later(FIRST, minute) for minute in (1000, 2000, 3000, 4000)]
+    check_stored(HomePaths(home), REAL[:-1])
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_started_again_and_goes_on(tmp_path):
+    home = tmp_path / "home"
+    killed = []
+
+    def kill(number):
+        if number == 2 and not killed:
+            (log,) = (home / "logs" / "jobs").glob("*.log")
+            killed.append(int(re.search(r"starts as process (\d+)", log.read_text())[1]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with exchange_api("binance", NOW) as api:
+        api.list("BTC", "USDT", REAL)
+        api.on_page = kill
+        done = fetch(home, api, "--symbols", "BTC", "--start", START)
+        asked = [int(page.query["startTime"]) * 1000 for page in api.pages]
+    assert done.status == 0, done.err
+    assert "the worker of fetch BTC-USD" in done.err
+    assert asked == [minutes_later(FIRST, minute) for minute in (0, 1000, 2000, 2000, 3000, 4000)]
     check_stored(HomePaths(home), REAL[:-1])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tradingai.engine.core.candles import Candles, us_to_datetime
 from tradingai.engine.core.errors import InterruptedRunError, ProviderError, UsageError
+from tradingai.engine.core.events import FetchDelayed
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
 from tradingai.engine.store.candle_files import read_candles
@@ -251,6 +252,17 @@ def test_a_failure_keeps_what_came_and_says_where_it_stopped(paths):
             minutes_later(FIRST, minute) for minute in (2000, 3000, 4000)
         ]
     check_stored(paths, CLOSED)
+
+
+def test_a_pause_that_takes_long_is_told_with_its_reason(paths):
+    reporter = SilentReporter()
+    with exchange_api("binance", NOW) as api:
+        listed(api)
+        api.on = {1: "429:30", 3: "500"}
+        fetch(paths, api, FIRST, reporter=reporter)
+    (told,) = [event for event in reporter.events if isinstance(event, FetchDelayed)]
+    assert told.reason == "binance answered 429, too many requests from this address and asks to wait 30 s"
+    assert (told.symbol, told.retry_in_s) == ("BTC-USD", 30.0)
 
 
 def test_a_request_to_stop_is_obeyed_between_pages(paths):

@@ -90,11 +90,11 @@ def download(tmp_path, days: int, memory_mb: float, kills: int, outages: int) ->
 
 
 def test_a_month_interrupted_ten_times(tmp_path):
-    download(tmp_path, 30, 400, kills=2, outages=0)
+    download(tmp_path, 30, 300, kills=2, outages=0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("years", "memory_mb"), [(1, 600), (5, 1500)])
+@pytest.mark.parametrize(("years", "memory_mb"), [(1, 400), (5, 800)])
 def test_years_interrupted_ten_times(tmp_path, years, memory_mb):
     download(tmp_path, 365 * years, memory_mb, kills=4, outages=1)
 

@@ -57,6 +57,10 @@ def words(event: events.Event) -> str:
             events.ScanOverrun(first_due=DUE, last_due=DUE, missed=1, reason="slow"),
             "1 scan fell out, 11:48:00 to 11:48:00: slow",
         ),
+        (
+            events.FetchDelayed(symbol="BTC-USD", reason="binance answered 429", retry_in_s=30.2),
+            "BTC-USD: binance answered 429; goes on in 30 s",
+        ),
         (events.ScanFailed(due=DUE, code="store", reason="disk full"), "due 11:48:00: disk full"),
         (events.ClockJumped(seconds=-3600.0, at=DUE), "back by 3,600 s"),
         (

@@ -17,6 +17,7 @@ from tradingai.engine.core.commands import JobCommand
 from tradingai.engine.core.events import (
     EpochFinished,
     Event,
+    FetchDelayed,
     FoldScored,
     GateDecided,
     JobFailed,
@@ -138,17 +139,20 @@ def worth_a_line(event: Event | None) -> str:
     """What happened on the way, where an operator wants to see it; else nothing."""
     match event:
         case EpochFinished():
-            return epoch_line(event)
+            line = epoch_line(event)
         case GateDecided():
-            return gate_line(event)
+            line = gate_line(event)
         case FoldScored():
-            return fold_line(event)
+            line = fold_line(event)
+        case FetchDelayed():
+            line = f"{event.symbol}: {event.reason}; goes on in {event.retry_in_s:.0f} s"
         case StateRepaired():
-            return f"repaired {event.what}: {event.detail}"
+            line = f"repaired {event.what}: {event.detail}"
         case WorkerDied():
-            return f"the worker of {event.kind} {event.target} {event.how}; starting it again"
+            line = f"the worker of {event.kind} {event.target} {event.how}; starting it again"
         case _:
-            return ""
+            line = ""
+    return line
 
 
 def gate_line(event: GateDecided) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import UsageError
+from tradingai.engine.core.events import FetchDelayed
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.core.settings import Settings
@@ -19,6 +22,9 @@ from tradingai.engine.providers.exchange.history import ExchangeHistory
 from tradingai.engine.providers.exchange.pace import SharedPace
 from tradingai.engine.providers.fetch import Fetched, fetch_dataset
 from tradingai.engine.providers.yahoo import VOLUME_WARNING, YahooHistory
+
+WORTH_TELLING_S: Final = 5.0
+"""Shorter pauses stand in the job's log alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ async def _from_exchange(
         pace=SharedPace(paths.locks / f"pace-{name}", clock),
         exchange=name,
         safe_point=reporter.safe_point,
+        on_pause=_teller(symbol, reporter),
     )
     async with client:
         history = ExchangeHistory(client, await client.market(symbol), clock)
@@ -108,3 +115,13 @@ async def _from_yahoo(
     )
     fetched = await fetch_dataset(paths, symbol, history, start, end, reporter, clock=clock, replace=replace)
     return FetchedCandles(fetched, VOLUME_WARNING)
+
+
+def _teller(symbol: str, reporter: Reporter) -> Callable[[str, float], None]:
+    """Tells of pauses that an operator would notice."""
+
+    def tell(reason: str, seconds: float) -> None:
+        if seconds >= WORTH_TELLING_S:
+            reporter.emit(FetchDelayed(symbol=symbol, reason=reason, retry_in_s=seconds))
+
+    return tell

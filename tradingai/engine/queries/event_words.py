@@ -215,6 +215,9 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"{p.get('symbol')}, {p.get('provider')}: {p.get('reason')}; asked again in "
         f"{_float(p, 'retry_in_s'):.0f} s"
     ),
+    "FetchDelayed": lambda p: (
+        f"{p.get('symbol')}: {p.get('reason')}; goes on in {_float(p, 'retry_in_s'):.0f} s"
+    ),
     "FeedRecovered": lambda p: (
         f"{p.get('symbol')} after {_float(p, 'outage_s'):,.0f} s: {_count(p.get('candles'), 'candle')}"
     ),

@@ -21,6 +21,16 @@ class CandlesStored(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FetchDelayed(Event):
+    """A provider failed or asked to wait; the fetch goes on after a pause."""
+
+    level: ClassVar[str] = "warning"
+    symbol: str
+    reason: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesBuilt(Event):
     """A symbol's feature matrix was written."""
 

@@ -96,11 +96,12 @@ class ExchangeClient:
         exchange: str | None = None,
         safe_point: Callable[[], None] = lambda: None,
         patience_s: float = math.inf,
+        on_pause: Callable[[str, float], None] = lambda _reason, _seconds: None,
     ) -> None:
         """``exchange`` is EXCHANGE unless given. ``safe_point`` is called before and while waiting, and may
         raise what ends the work. A failure after which one would have to wait longer than ``patience_s`` is
-        raised at once. Raises UsageError for an exchange ccxt does not know, and for a proxy it
-        cannot use.
+        raised at once; ``on_pause`` hears why and how many seconds it waits otherwise. Raises UsageError for
+        an exchange ccxt does not know, and for a proxy it cannot use.
         """
         self._clock = clock
         self._rng = rng
@@ -109,6 +110,7 @@ class ExchangeClient:
         self._timeout_s = settings.provider_timeout_s
         self._safe_point = safe_point
         self._patience_s = patience_s
+        self._on_pause = on_pause
         self._ccxt = connect(settings, exchange or settings.exchange)
         self.exchange: str = self._ccxt.id
         self.traits = traits_of(self.exchange, self._ccxt.features)
@@ -257,6 +259,7 @@ class ExchangeClient:
             if pause > self._patience_s:
                 raise fault.error
             _log.warning("%s; try %d of %d in %.1f s", fault.error, attempt + 2, self._retries + 1, pause)
+            self._on_pause(fault.error.message, pause)
             await wait(pause, self._clock, self._safe_point)
         raise AssertionError("unreachable")
 
