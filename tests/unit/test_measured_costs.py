@@ -127,6 +127,10 @@ def test_what_a_source_does_not_speak_of_stays_with_its_own_origin():
     assert second.document["measured_at"] == ORIGIN["end"]
     assert merge(None, [SLIPS], later, HEADER).document["measured_at"] == later["end"]
     assert "BTC-USD: spread as measured before (MT5 ticks a.csv, until 2025-11-10)" in second.notes
+    again = merge(second.document, [FULL], later, HEADER)
+    assert (
+        "BTC-USD: spread replaces the earlier measurement (MT5 ticks a.csv, until 2025-11-10)" in again.notes
+    )
     thin = merge(second.document, [slippage(day=(9.0, 20))], later, HEADER)
     assert parse_pairs(thin.document)["BTC-USD"]["london"].slippage.mean == 1.0
     assert "20 samples of slippage are fewer than 100: the earlier measurement" in "\n".join(thin.notes)

@@ -255,6 +255,11 @@ def test_what_cannot_be_read_is_one_clear_error(tmp_path, content, message):
     assert refused.value.remedy
 
 
+def test_a_character_cut_in_two_is_a_damaged_file(tmp_path):
+    with pytest.raises(DataError, match="is no text in UTF-16-LE"):
+        read(write(tmp_path, tick_file(QUOTES, encoding="utf-16")[:-5]))
+
+
 def test_a_missing_file_and_a_wrong_kind_are_named(tmp_path):
     with pytest.raises(UsageError, match="there is no file"):
         recognise(tmp_path / "nothing.csv")

@@ -158,6 +158,11 @@ def merge(
                 f"{MIN_SAMPLES}: the earlier measurement ({_named(origins[earlier['origin']])}) stays"
             )
             continue
+        if earlier is not None:
+            notes.append(
+                f"{found.symbol}: {words(found.component)} replaces the earlier measurement "
+                f"({_named(origins[earlier['origin']])})"
+            )
         place[found.component] = {
             "origin": len(origins) - 1,
             "sessions": {name: asdict(level) for name, level in found.sessions.items()},

@@ -201,6 +201,7 @@ class LineReader:
                 if end:
                     yield from self._without_header(Lines(text[:end], number, read))
                     number += text.count(b"\n", 0, end)
+        rest += self._utf8(b"", decoder)
         if rest.strip():
             yield from self._without_header(Lines(rest, number, read))
 
@@ -208,7 +209,7 @@ class LineReader:
         if self._export.encoding == "utf-8":
             return piece
         try:
-            return decoder.decode(piece).encode()
+            return decoder.decode(piece, final=not piece).encode()
         except (UnicodeDecodeError, UnicodeEncodeError) as error:
             raise DataError(
                 f"{self._export.path} is no text in {self._export.encoding.upper()}",
