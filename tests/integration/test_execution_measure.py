@@ -20,7 +20,7 @@ from tests.fakes.homes import new_home, plain_settings
 
 NOBODY = Candles(*(np.zeros(0, dtype=kind) for kind in ("int64", *["float64"] * 5)))
 PARAMS = {
-    "who": "jane", "duration_s": 0.2, "every_s": 0.002, "symbols": ("BTC-USD",), "exchange": None,
+    "who": "jane", "duration_s": 1000.0, "every_s": 10.0, "symbols": ("BTC-USD",), "exchange": None,
     "notional": 3000.0, "effect": False,
 }  # fmt: skip
 
@@ -34,10 +34,19 @@ def api(request):
 
 
 class QuickClock(RealClock):
-    """Does not wait for anybody."""
+    """Sleeping moves it on at once."""
+
+    ahead_s = 0.0
+
+    def now(self):
+        return super().now() + timedelta(seconds=self.ahead_s)
+
+    def monotonic(self):
+        return super().monotonic() + self.ahead_s
 
     async def sleep(self, seconds: float) -> None:
-        await super().sleep(min(seconds, 0.0))
+        QuickClock.ahead_s += max(0.0, seconds)
+        await super().sleep(0)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +58,7 @@ def test_spread_and_slippage_are_those_of_the_book(tmp_path, api):
     paths = new_home(tmp_path)
     result = measure_execution(paths, api.settings(), PARAMS, SilentReporter())
     assert (result["stopped"], result["previous"]) == ("", "defaults")
-    assert result["origin"]["counts"] == {"samples": 100, "zero": 0, "failed": 0, "thin": 0}
+    assert result["origin"]["counts"] == {"samples": 100, "zero": 0, "failed": 0, "missed": 0, "thin": 0}
     document = read_execution_metrics(paths)
     day = document["measurements"]["BTC-USD"]
     assert day["spread_bps"]["sessions"]["day"] == {"mean": 20.0, "p50": 20.0, "p90": 20.0, "samples": 100}
@@ -116,6 +125,21 @@ class StopsAfter(SilentReporter):
             raise InterruptedRunError("stopped: Ctrl-C")
 
 
+def test_looks_that_were_missed_are_not_made_up_for(tmp_path, binance, monkeypatch):
+    real = binance.format.depth
+
+    def sometimes_late(query, now_us):
+        QuickClock.ahead_s += (
+            35.0 if sum(one.path.endswith("/depth") for one in binance.requests) == 12 else 0.0
+        )
+        return real(query, now_us)
+
+    monkeypatch.setattr(binance.format, "depth", sometimes_late)
+    result = measure_execution(new_home(tmp_path), binance.settings(), PARAMS, SilentReporter())
+    # Look 13 of one each 10 s takes 35 s: three are past when it is over.
+    assert result["origin"]["counts"] == {"samples": 97, "zero": 0, "failed": 0, "missed": 3, "thin": 0}
+
+
 def test_stopped_early_it_keeps_what_was_sampled(tmp_path, binance):
     paths = new_home(tmp_path)
     result = measure_execution(paths, binance.settings(), PARAMS, StopsAfter(30))
@@ -150,7 +174,7 @@ def test_looks_that_fail_are_counted_and_a_first_one_that_fails_is_told(tmp_path
     monkeypatch.setattr(binance.format, "depth", sometimes)
     settings = binance.settings(provider_retries=0)
     result = measure_execution(paths, settings, PARAMS, SilentReporter())
-    assert result["origin"]["counts"] == {"samples": 90, "zero": 0, "failed": 10, "thin": 0}
+    assert result["origin"]["counts"] == {"samples": 90, "zero": 0, "failed": 10, "missed": 0, "thin": 0}
     monkeypatch.setattr(binance.format, "depth", lambda *_: (_ for _ in ()).throw(ValueError("never")))
     with pytest.raises(ProviderError):
         measure_execution(paths, settings, PARAMS, SilentReporter())

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tradingai.engine.core.candles import datetime_to_us
+from tradingai.engine.core.errors import TradingAIError
 from tradingai.engine.providers.mt5 import export_file
 from tradingai.engine.providers.mt5.deals import read_slippage
 from tradingai.engine.providers.mt5.export_file import recognise
@@ -15,7 +16,7 @@ from tradingai.engine.providers.mt5.quotes import QuoteReader
 from tradingai.engine.providers.mt5.report import read_report
 from tradingai.engine.providers.mt5.server_time import ServerClock, ServerTime
 
-from tests.fakes.mt5_exports import HistoryReport, Placed, Quote, ftmo_time, spreads_of, tick_file
+from tests.fakes.mt5_exports import HistoryReport, Placed, Quote, bar_file, ftmo_time, spreads_of, tick_file
 
 QUIET = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DAYS = st.sampled_from([
@@ -92,3 +93,49 @@ def test_slippage_comes_back_as_it_went_out(tmp_path, day, orders, form):
     assert [ts for ts, _ in found] == [ts for ts, _ in expected]
     assert [v for _, v in found] == pytest.approx([v for _, v in expected], rel=1e-9, abs=1e-9)
     assert counts.stops + counts.limits + counts.markets == len(placed)
+
+
+ONE_STOP = Placed(datetime(2026, 7, 1, tzinfo=UTC), "BTCUSD", "buy stop", 9.0, ((1.0, 9.1),))
+GOOD = {
+    "BTCUSD_a.csv": tick_file([Quote(datetime(2026, 7, 1, tzinfo=UTC), 40_000.0, 40_012.0)] * 5),
+    "BTCUSD_b.csv": tick_file([Quote(datetime(2026, 7, 1, tzinfo=UTC), 1.0, 2.0)] * 5, encoding="utf-16"),
+    "BTCUSD_c.csv": bar_file([(datetime(2026, 7, 1, tzinfo=UTC), 40_000.0, 1200)] * 5),
+    "r.html": HistoryReport([ONE_STOP]).html(),
+    "r.csv": HistoryReport([ONE_STOP]).csv(),
+}
+PIECES = st.sampled_from([
+    b"", b"\x00", b"\xff\xfe", b"\t", b"\r\n", b'"', b"<td>", b"<tr>", b"-", b"nan", b"1e999", b"2026.02.30",
+    b",", b" ", "\u00a0".encode(), "Сделки".encode(), b"</table>", b"99999999999999999999",
+])  # fmt: skip
+EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), PIECES), min_size=1, max_size=4)
+
+
+def read_all(path) -> list[float]:
+    export = recognise(path)
+    if export.kind == "deals":
+        slips, _, _ = read_slippage(read_report(export), path, ServerTime.named("ftmo"))
+        return [value for slip in slips for value in slip.bps]
+    reader = QuoteReader(export, ServerClock(ServerTime.named("ftmo")))
+    return [value for part in reader for value in part.bps]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(sorted(GOOD)), edits=EDITS, cut=st.none() | st.floats(0, 1))
+def test_a_spoilt_file_is_read_or_refused_by_name(tmp_path, name, edits, cut):
+    content = GOOD[name]
+    for where, length, piece in edits:
+        at = int(where * len(content))
+        content = content[:at] + piece + content[at + length :]
+    content = content if cut is None else content[: int(cut * len(content))]
+    path = tmp_path / name
+    path.write_bytes(content)
+    refused: TradingAIError | None = None
+    values: list[float] = []
+    try:
+        values = read_all(path)
+    except TradingAIError as error:
+        refused = error
+    assert all(np.isfinite(value) for value in values)
+    if refused is not None:
+        assert str(path) in refused.message or "does not exist where" in refused.message
+        assert refused.remedy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -47,6 +48,8 @@ class Samples:
     slippage_bps: list[float | None] = field(default_factory=list)
     zero: int = 0
     failed: int = 0
+    missed: int = 0
+    """Looks that could not be made in time."""
 
     def add(self, at_us: int, spread: float, slippage: float | None) -> None:
         """One look; a book without a spread is counted and not used."""
@@ -158,16 +161,21 @@ async def _sample(
     """
     every_s, duration_s = float(params["every_s"]), float(params["duration_s"])
     looks = max(1, int(duration_s / every_s))
-    begun = clock.monotonic()
-    for number in range(looks):
+    begun, number, made = clock.monotonic(), 0, 0
+    while number < looks:
         await wait(begun + number * every_s - clock.monotonic(), clock, reporter.safe_point)
         errors = await asyncio.gather(*(_look(client, one) for one in samples))
         if number == 0 and all(errors):
             raise next(error for error in errors if error is not None)
+        made += 1
         left = max(0.0, begun + duration_s - clock.monotonic())
         detail = {"samples": sum(len(one.ts_us) for one in samples)}
         reporter.progress(Progress(number + 1, looks, "looks", eta_s=left, detail=detail))
         reporter.safe_point()
+        # Looks that an outage swallowed are not made up for: they would count its end many times.
+        number = max(number + 1, math.ceil((clock.monotonic() - begun) / every_s))
+    for one in samples:
+        one.missed = looks - made
 
 
 async def _look(client: ExchangeClient, one: Samples) -> TradingAIError | None:
@@ -206,7 +214,7 @@ def _measured(
         one.market.symbol: {"ts_us": one.ts_us, "spread": one.spread_bps, "slippage": one.slippage_bps}
         for one in seen
     }
-    counts = {name: sum(getattr(one, name) for one in seen) for name in ("zero", "failed", "thin")}
+    counts = {name: sum(getattr(one, name) for one in seen) for name in ("zero", "failed", "missed", "thin")}
     assumed = [one.words() for one in seen]
     assumed.append("spread is best ask over best bid; fees are the settings' commission, not the exchange's")
     if stopped:

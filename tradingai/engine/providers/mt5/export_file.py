@@ -20,6 +20,7 @@ KINDS: Final[tuple[ExportKind, ...]] = ("ticks", "bars", "deals")
 CHUNK_BYTES: Final = 8_388_608
 _HEAD_BYTES: Final = 65_536
 _LONGEST_LINE: Final = 1_048_576
+_LONGEST_REPORT: Final = 200_000_000
 _NEWLINE: Final = b"\n"
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -164,7 +165,13 @@ def _decoded(path: Path, data: bytes, encoding: str) -> str:
 
 
 def whole_text(export: ExportFile) -> tuple[str, str]:
-    """All of a report and the SHA-256 of the file. Raises DataError for bytes that are no text."""
+    """All of a report and the SHA-256 of the file. Raises DataError for no text, and for too much of it."""
+    size = export.path.stat().st_size
+    if size > _LONGEST_REPORT:
+        raise DataError(
+            f"{export.path} has {size / 1e6:,.0f} MB, a report at most {_LONGEST_REPORT / 1e6:,.0f}",
+            remedy="Export the report of a shorter time.",
+        )
     data = export.path.read_bytes()
     return _decoded(export.path, data[export.mark :], export.encoding), hashlib.sha256(data).hexdigest()
 

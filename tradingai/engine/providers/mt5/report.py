@@ -7,7 +7,6 @@ the other columns empty, and a row without a time ends its section: the totals, 
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ class Report:
 def read_report(export: ExportFile) -> Report:
     """Read a report. Raises DataError for one in another language, and for one without deals or orders."""
     text, sha256 = whole_text(export)
-    rows = list(_csv_rows(text, export.separator) if export.separator else _html_rows(export.path, text))
+    rows = _csv_rows(export, text) if export.separator else _html_rows(export.path, text)
     sections = _sections(export.path, rows)
     if "Deals" not in sections and "Orders" not in sections:
         refuse_language(export.path, text)
@@ -155,8 +154,12 @@ def _html_rows(path: Path, text: str) -> list[list[str]]:
     return table.rows
 
 
-def _csv_rows(text: str, separator: str) -> list[list[str]]:
-    return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator)]
+def _csv_rows(export: ExportFile, text: str) -> list[list[str]]:
+    reader = csv.reader(text.splitlines(), delimiter=export.separator)
+    try:
+        return [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as error:
+        raise DataError(f"{export.path} line {reader.line_num}: {error}", remedy=_AGAIN) from error
 
 
 def _sections(path: Path, rows: Sequence[Sequence[str]]) -> dict[str, Section]:
