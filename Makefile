@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 COIN ?= BTC
 EPOCHS ?= 10
 TAG ?=
+DAY ?=
 WINDOW ?= 24
 OUT ?=
 TORCH_INDEX ?=
@@ -17,10 +18,10 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry export-metrics test test-all lint format train rollback-model bench evidence-markets evidence-models pictures tour clean
+.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench evidence-markets evidence-models pictures tour clean
 
 help: ## this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
+	@grep -hE '^[a-z][a-z0-9_-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
 		awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter, TORCH_INDEX=URL another build of torch."
@@ -76,6 +77,10 @@ export-metrics: $(VENV)/.installed ## make export-metrics WINDOW=24 OUT=metrics.
 
 train: $(VENV)/.installed ## make train COIN=BTC EPOCHS=10
 	$(BIN)/tradingai train lstm --coin $(COIN) --epochs $(EPOCHS)
+
+phase6_5-daily: $(VENV)/.installed ## make phase6_5-daily DAY=day1: that day's snapshot of the observation
+	@test -n "$(DAY)" || { echo "name the day: make phase6_5-daily DAY=day1" >&2; exit 2; }
+	$(BIN)/tradingai observe daily $(DAY)
 
 rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live model back to it
 	@test -n "$(TAG)" || { echo "name the version: make rollback-model TAG=v1.0.0" >&2; exit 2; }

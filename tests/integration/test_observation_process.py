@@ -21,6 +21,7 @@ from tests.fakes.stored_market import store_candles
 SCALED = {
     "SYMBOLS": BTC,
     "HEARTBEAT_S": "1",
+    "SCAN_INTERVAL_S": "60",
     "PAPER_TIME_EXIT_MINUTES": "1",
     "OBSERVATION_HOURS": "0.03",
     "OBSERVATION_MIN_TRADES": "1",
@@ -77,7 +78,7 @@ def test_two_real_minutes_end_in_go(home):
         assert (done.status, done.document["verdict"]["word"]) == (0, "SCALED GO"), done.out
         assert {one["state"] for one in done.document["criteria"]} == {"holds"}
         scaled = {one["name"] for one in done.document["scaled"]}
-        assert scaled == {*SCALED, "SCAN_INTERVAL_S"} - {"SYMBOLS", "HEARTBEAT_S", "PAPER_TIME_EXIT_MINUTES"}
+        assert scaled == {*SCALED} - {"SYMBOLS", "HEARTBEAT_S", "PAPER_TIME_EXIT_MINUTES"}
         numbers = {one["id"]: one["numbers"] for one in done.document["criteria"]}
         sent = [text for text in api.texts() if "LONG high" in text]
         assert numbers["delivery"]["delivered"] == numbers["delivery"]["signals"] > 0

@@ -15,7 +15,7 @@ from tests.fakes.command_line import ROOT
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE)
+TARGETS = re.findall(r"^([a-z][a-z0-9_-]*):", MAKEFILE, re.MULTILINE)
 
 
 def commands():
@@ -79,7 +79,7 @@ def test_every_make_target_in_the_readme_exists():
 
 
 def test_every_make_target_has_help_and_is_phony():
-    helped = re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, re.MULTILINE)
+    helped = re.findall(r"^([a-z][a-z0-9_-]*):.*## ", MAKEFILE, re.MULTILINE)
     assert helped == TARGETS
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert set(phony.split()) == set(TARGETS)
