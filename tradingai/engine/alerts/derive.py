@@ -1,7 +1,7 @@
 """Which events are told, in which words and how urgently: a pure function of the events.
 
 Told are every high-tier signal, guard states, the kill switch, stale data, start, stop and restart after a
-crash, and the daily summary.
+crash, a restart of the observation's clock, and the daily summary.
 """
 
 from __future__ import annotations
@@ -136,6 +136,11 @@ def _failed(payload: dict[str, Any]) -> Told:
     return "engine", "SCAN LOOP FAILED", f"{payload['reason']} {payload['remedy']}".strip()
 
 
+def _clock_restarted(payload: dict[str, Any]) -> Told:
+    body = f"{payload['cause']}: {payload['detail']}\n{payload['hours_lost']:.2f} h do not count"
+    return "engine", "OBSERVATION CLOCK RESTARTED", body
+
+
 def _missed(payload: dict[str, Any]) -> Told:
     ids, maybe = payload["ids"], payload["maybe"]
     shown = ", ".join(one + (" (REPEAT: may have arrived)" if one in maybe else "") for one in ids[:_LISTED])
@@ -166,6 +171,7 @@ _TELLS: Final[dict[str, Callable[[dict[str, Any]], Told]]] = {
     "EngineStarted": _started,
     "EngineStopped": _stopped,
     "ScanLoopFailed": _failed,
+    "ObservationClockRestarted": _clock_restarted,
     "SignalsMissed": _missed,
     "DaySummarised": _summary,
 }

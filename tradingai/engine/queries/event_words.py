@@ -23,6 +23,12 @@ def event_view(
 def _sign(kind: str, level: str, payload: Mapping[str, Any]) -> str:
     if kind in {"GateDecided", "EvaluationFinished"}:
         return "pass" if payload.get("passed") else "fail"
+    if kind == "ObservationReported":
+        return (
+            "pass"
+            if str(payload.get("verdict", "")).endswith(" GO") or payload.get("verdict") == "GO"
+            else "fail"
+        )
     if kind == "SignalEmitted":
         return "up" if str(payload.get("side", "")).lower() in {"long", "buy", "up"} else "down"
     return {"warning": "warn", "error": "fail"}.get(level, "")
@@ -111,6 +117,21 @@ def _clock_differs(payload: Mapping[str, Any]) -> str:
 
 
 _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "ObservationStarted": lambda p: (
+        f"{_float(p, 'required_hours'):g} h, baseline {_percent(p.get('win_rate'))} of "
+        f"{_count(p.get('trades'), 'trade')}, by {p.get('who')}, {p.get('surface')}"
+    ),
+    "ObservationClockRestarted": lambda p: (
+        f"{p.get('cause')}: {p.get('detail')}; {_float(p, 'hours_lost'):.2f} h given up"
+    ),
+    "ObservationSnapshotWritten": lambda p: (
+        f"{p.get('day')}{'' if p.get('whole') else ', not over yet'}, {p.get('path')}"
+    ),
+    "ObservationSnapshotFailed": lambda p: (
+        f"{p.get('day')}: {str(p.get('reason', '')).rstrip('.')}. {p.get('remedy', '')}".strip()
+    ),
+    "ObservationApproved": lambda p: f"at {_float(p, 'hours'):.2f} h, by {p.get('who')}, {p.get('surface')}",
+    "ObservationReported": lambda p: f"{p.get('verdict')}: {p.get('detail')}",
     "HomeCreated": lambda p: f"{p.get('path', '')}",
     "LogsLost": lambda p: f"{p.get('file')}: {p.get('reason')}; every line is tried again",
     "LogsResumed": lambda p: (
