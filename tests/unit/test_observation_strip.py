@@ -13,7 +13,8 @@ SIGNS = {"whole": "■", "late": "▪", "break": "×", "open": "o", "to_come": "
 
 
 def signs(story, *incidents, required_h=72, cell_s=HOUR_S):
-    return "".join(SIGNS[cell.state] for cell in cells(story, *incidents, required_h=required_h, cell_s=cell_s))
+    found = cells(story, *incidents, required_h=required_h, cell_s=cell_s)
+    return "".join(SIGNS[cell.state] for cell in found)
 
 
 def cells(story, *incidents, required_h=72, cell_s=HOUR_S):
