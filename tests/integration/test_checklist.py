@@ -27,6 +27,7 @@ from tradingai.rehearsals import rollback as rollbacks
 from tradingai.rehearsals.checklist import rehearse
 from tradingai.telegram import commands as bot_commands
 
+from tests.fakes.bot_api import TOKEN, bot_api
 from tests.fakes.command_line import start, tradingai
 from tests.fakes.home_state import alive, wait_for
 from tests.fakes.homes import new_home, plain_settings
@@ -250,6 +251,25 @@ def test_as_a_command(home):
 
 
 # ------------------------------------------------------------------------------- slow proofs
+
+
+@pytest.mark.slow
+def test_with_a_token_one_message_goes_to_the_real_chat_which_is_never_polled(home):
+    with bot_api() as api:
+        api.polls.append("409")
+        called = tradingai(home, "observe", "checklist", "--only", "bot", "--json", **api.environment)
+        assert (list(api.polls), api.odd) == (["409"], [])
+        assert [text.splitlines()[0] for text in api.texts()] == ["TradingAI test message"]
+    assert called.status == 0, called.err
+    (found,) = called.document["items"]
+    assert 0 < found["measured"]["real_message_s"] < 5
+    assert found["measured"]["answers"] == 24
+    assert "only the running engine's bot may poll it" in found["not_rehearsed"][0]
+    folder = home / called.document["folder"]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert TOKEN.encode() not in path.read_bytes(), path
+    assert TOKEN not in called.out + called.err
 
 
 @pytest.mark.slow

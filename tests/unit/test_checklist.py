@@ -75,6 +75,8 @@ def test_it_passes_only_whole_and_with_the_live_state_as_it_was():
     ):
         assert not other.passed
         assert not verdict(other).startswith("PASSED")
+    moved = view(item("costs"), live=replace(SAME, unchanged=False, changed=("tradingai.db",)))
+    assert "the live home changed meanwhile: tradingai.db. " in verdict(moved)
     assert "CUT OFF after 1 of 2" in verdict(view(item("costs"), asked=("costs", "bot"), ended=None))
 
 

@@ -76,7 +76,7 @@ def show(view: ChecklistView) -> None:
     write_line()
     _wrapped(live_words(view), indent="")
     write_line(f"Evidence: {view.folder}/{MARKDOWN}")
-    write_line(verdict(view))
+    _wrapped(verdict(view), indent="")
 
 
 def _wrapped(text: str, indent: str = "      ") -> None:

@@ -17,7 +17,11 @@ def verdict(view: ChecklistView) -> str:
     if not view.complete:
         return f"CUT OFF after {len(view.items)} of {asked} items: it says nothing{rest}"
     if view.live_state is not None and not view.live_state.unchanged:
-        return f"NOT PASSED: the live home changed: {', '.join(view.live_state.changed)}{rest}"
+        changed = ", ".join(view.live_state.changed)
+        return (
+            f"NOT PASSED: the live home changed meanwhile: {changed}. Who wrote there nobody can tell: "
+            f"rehearse again while nothing else does{rest}"
+        )
     word = "PASSED" if view.passed else "NOT PASSED"
     return f"{word}: {done} of {asked} items{rest}"
 
