@@ -17,7 +17,14 @@ from tradingai.engine.decision.orders import Bar, Exit, Order, PaperConfig
 from tradingai.engine.decision.records import Side
 from tradingai.engine.decision.tiers import Tier
 from tradingai.engine.risk.costs import CostLevel, parse_pairs
-from tradingai.engine.risk.measured_costs import CostSketch, Measurement, by_session, level_of, merge
+from tradingai.engine.risk.measured_costs import (
+    CostSketch,
+    Measurement,
+    by_session,
+    check_document,
+    level_of,
+    merge,
+)
 from tradingai.engine.store.execution_metrics import (
     linked_file,
     metrics_files,
@@ -144,6 +151,29 @@ def test_a_document_of_the_first_schema_is_carried_on():
     assert found["BTC-USD"]["tokyo"].spread == CostLevel(8.0, 8.0, 8.0, 40)
     assert found["BTC-USD"]["london"].spread.is_default
     assert found["ETH-USD"]["tokyo"].slippage.mean == 1.0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda document: document["origins"].clear(),
+        lambda document: document.pop("origins"),
+        lambda document: document["measurements"]["BTC-USD"].pop("slippage_bps"),
+        lambda document: document["measurements"]["BTC-USD"]["spread_bps"].update(origin="first"),
+        lambda document: document["measurements"]["BTC-USD"]["spread_bps"]["sessions"]["day"].pop("mean"),
+        lambda document: document["measurements"]["BTC-USD"].update(spread_bps=7),
+        lambda document: document.update(measurements=[]),
+        lambda document: document.update(pairs={"BTC-USD": {"tokyo": 1}}),
+    ],
+)
+def test_damage_to_any_part_of_the_document_is_named(damage):
+    document = merge(None, [FULL, SLIPS], ORIGIN, HEADER).document
+    check_document(document)
+    check_document({"schema": 1, "pairs": {}})
+    damage(document)
+    with pytest.raises(ArtifactError, match="cannot be read") as refused:
+        check_document(document)
+    assert "execution rollback" in refused.value.remedy
 
 
 def test_a_newer_document_is_refused():

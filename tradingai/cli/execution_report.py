@@ -23,12 +23,15 @@ def costs_document(call: Invocation) -> dict[str, Any]:
     from tradingai.engine.core.settings import load_settings
     from tradingai.engine.decision.configure import execution_costs
     from tradingai.engine.risk.costs import SESSIONS
+    from tradingai.engine.risk.measured_costs import check_document
     from tradingai.engine.store.execution_metrics import linked_file, metrics_files, read_execution_metrics
 
     clock = RealClock()
     settings = load_settings(call.home)
     paths = open_home(call.home, clock, read_only=True).paths
     metrics = read_execution_metrics(paths)
+    if metrics is not None:
+        check_document(metrics)
     costs = execution_costs(settings, metrics)
     return {
         "source": costs.source,
@@ -191,11 +194,11 @@ async def _roll_back(call: Invocation, to: str | None) -> tuple[str, str]:
     from tradingai.bootstrap import open_controls
     from tradingai.engine.core.events import ExecutionCostsChanged
     from tradingai.engine.facade import operator
-    from tradingai.engine.risk.costs import parse_pairs
+    from tradingai.engine.risk.measured_costs import check_document
     from tradingai.engine.store.execution_metrics import roll_back
 
     async with open_controls(call.home) as desk:
-        before, now = roll_back(desk.paths, desk.clock, to, parse_pairs)
+        before, now = roll_back(desk.paths, desk.clock, to, check_document)
         event = ExecutionCostsChanged(file=now, previous=before, source="rollback", who=operator())
         await desk.store.events.append(event)
     return before, now

@@ -24,8 +24,13 @@ from tradingai.engine.providers.mt5.quotes import QuoteReader
 from tradingai.engine.providers.mt5.report import read_report
 from tradingai.engine.providers.mt5.server_time import ServerClock, ServerTime
 from tradingai.engine.providers.mt5.symbols import known_pair
-from tradingai.engine.risk.costs import parse_pairs
-from tradingai.engine.risk.measured_costs import CostSketch, Measurement, by_session, merge
+from tradingai.engine.risk.measured_costs import (
+    CostSketch,
+    Measurement,
+    by_session,
+    check_document,
+    merge,
+)
 from tradingai.engine.store.execution_metrics import DEFAULTS, publish_metrics
 
 _BAR_NOTE: Final = "a bar's SPREAD is the one that MetaTrader stored with it; each bar counts once"
@@ -80,7 +85,7 @@ def publish(
         nonlocal notes, previous
         previous = file or DEFAULTS
         if before is not None:
-            parse_pairs(before)
+            check_document(before)
         header = {
             "source": measured.label,
             "written_at": clock.now(),
@@ -90,7 +95,7 @@ def publish(
         }
         origin = {**measured.origin, "who": who, "at": clock.now(), "tool": header["tool"]}
         merged = merge(before, measured.measurements, origin, header)
-        parse_pairs(merged.document)
+        check_document(merged.document)
         notes = merged.notes
         documents.update(before=before, after=merged.document)
         return merged.document

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tradingai.engine.risk.costs import SCHEMA, SESSIONS, CostLevel
+from tradingai.engine.core.errors import ArtifactError
+from tradingai.engine.risk.costs import SCHEMA, SESSIONS, CostLevel, parse_pairs
 
 Component = Literal["spread_bps", "slippage_bps"]
 COMPONENTS: Final[tuple[Component, ...]] = ("spread_bps", "slippage_bps")
@@ -133,6 +134,23 @@ def _sketched(counts: Ints, total: float) -> CostLevel:
         return _LEAST_BPS * math.exp((place + 0.5) * _RELATIVE)
 
     return CostLevel(total / samples, at(0.5), at(0.9), samples)
+
+
+def check_document(document: Mapping[str, Any]) -> None:
+    """Raise ArtifactError for a document that fills cannot go by, or that cannot be carried on."""
+    parse_pairs(document)
+    try:
+        origins, kept = _earlier(document)
+        for parts in kept.values():
+            for part in (parts[component] for component in COMPONENTS):
+                if part is not None:
+                    dict(origins[part["origin"]])
+                    [CostLevel(**level) for level in part["sessions"].values()]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(
+            f"the measurements in the execution metrics cannot be read ({type(error).__name__}: {error})",
+            remedy="`tradingai execution rollback` goes back to the file before.",
+        ) from error
 
 
 def merge(
