@@ -113,6 +113,24 @@ async def test_an_outage_is_told_and_the_next_answer_fills_the_gap(tmp_path):
             await TWO.verified(bench)
 
 
+async def test_an_engine_that_was_away_goes_on_where_it_was(tmp_path):
+    """Half an hour without it is asked for at once; what had been given is not taken for revised."""
+    clock = RunningClock(NOW)
+    with live_exchange(market(), clock) as (api, _):
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
+            await bench.scan(5)
+        clock.advance(1800)
+        api.requests.clear()
+        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
+            assert bench.begun.resumed
+            await bench.scan(5)
+            assert len(api.pages) == len(COINS) * 5
+            assert await bench.events("CandlesRevised", "CandlesRejected", "CandlesCleaned") == []
+            await TWO.assert_only_closed_candles(bench, api)
+            found = await TWO.verified(bench)
+            assert found.scans == 10
+
+
 async def test_a_coin_that_is_halted_does_not_silence_the_others(tmp_path):
     clock = RunningClock(NOW)
     with live_exchange(market(), clock) as (api, _):
