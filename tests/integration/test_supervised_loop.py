@@ -3,12 +3,16 @@
 import asyncio
 import itertools
 import json
+import shutil
 import signal
 import socket
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 import pytest
+from tradingai.bootstrap import open_engine
+from tradingai.engine.core.commands import StartScanLoop
 from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.runtime.supervision import Supervisor
 
@@ -39,7 +43,7 @@ def supervised(bench, watchdog_s):
     return recorded
 
 
-@pytest.mark.parametrize(("interval_s", "watchdog_s"), [(120, 20), (60, 1), (60, 300), (3600, 60)])
+@pytest.mark.parametrize(("interval_s", "watchdog_s"), [(120, 20), (60, 1), (60, 300), (600, 60)])
 async def test_the_loop_beats_twice_in_an_interval_while_it_waits(tmp_path, interval_s, watchdog_s):
     async with open_bench(tmp_path / "home", interval_s=interval_s) as bench:
         await bench.scan(1)
@@ -151,3 +155,22 @@ def test_a_held_port_and_a_deaf_service_manager_keep_no_engine_from_scanning(hom
         )  # fmt: skip
     assert (done.status, done.document["scans"]) == (0, 2), done.err
     assert done.document["failed"] == 0
+
+
+async def test_a_scan_loop_in_a_console_serves_as_well(home, tmp_path, monkeypatch):
+    target = tmp_path / "home"
+    shutil.copytree(home, target, symlinks=True)
+    port = free_port()
+    monkeypatch.setenv("METRICS_PORT", str(port))
+    async with open_engine(target, surface="console") as engine:
+        await engine.execute(StartScanLoop(**engine.issue(), interval_s=1))
+        while True:
+            with suppress(urllib.error.URLError):
+                status, _, text = await asyncio.to_thread(fetch, port, "/healthz")
+                break
+            await asyncio.sleep(0.05)
+        assert json.loads(text)["home"] == str(target)
+        assert status in {200, 503}
+        assert "tradingai_scans_total" in parse((await asyncio.to_thread(fetch, port, "/metrics"))[2])
+    with pytest.raises(urllib.error.URLError):
+        fetch(port, "/healthz")

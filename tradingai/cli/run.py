@@ -33,7 +33,8 @@ def run(
     """Scan live candles, decide and keep a paper account; dry-run is the only mode there is.
 
     It goes on where the last engine stopped. SIGTERM ends it with 0, Ctrl-C with 130; either way nothing that
-    was stored is lost.
+    was stored is lost. With METRICS_PORT it serves /metrics and /healthz on 127.0.0.1; under systemd it says
+    when it is ready and feeds the watchdog (docs/deployment.md).
     """
     if scans is not None:
         positive(scans, "--scans")

@@ -195,7 +195,7 @@ def _unserved(paths: HomePaths, port: int) -> Examination:
     engine = engine_state(paths)
     if engine["running"]:
         message = f"the engine (process {engine['pid']}) runs, but nothing is served on port {port}"
-        remedy = "Start it again: it read METRICS_PORT when it started, or told `MetricsFailed` in the log."
+        remedy = "It tries a lost port again every 30 s; METRICS_PORT itself it reads when it is started."
         return Examination("metrics", "not served", (Finding(message, remedy),))
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

@@ -7,6 +7,7 @@ number of connections. A port that is taken or lost is told once, with what to d
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -99,7 +100,7 @@ class MetricsServer:
                 reason = await self._serve(told)
                 told, pause_s = "", self._limits.first_pause_s
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason = os.strerror(error.errno).lower() if error.errno else str(error)
             except Exception as error:  # noqa: BLE001 - the companion's boundary: the scan loop goes on without it
                 reason = f"unexpected {type(error).__name__}: {error}"
             if reason != told:
