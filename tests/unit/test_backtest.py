@@ -1,5 +1,6 @@
 """The backtest: which scans it makes, what gaps do to it, and the canaries that a trading test must pass."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,19 +9,31 @@ from scipy.stats import norm
 from tradingai.engine.core.backtest import BacktestResult
 from tradingai.engine.core.candles import Candles
 from tradingai.engine.core.errors import DataError, InterruptedRunError
+from tradingai.engine.core.jsonio import dumps
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US
+from tradingai.engine.decision.configure import desk_config
 from tradingai.engine.decision.records import Reason
 from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.evaluation.backtest import BacktestPlan, TradedRange, backtest, decisions, moments
 from tradingai.engine.features.window import Window
 from tradingai.engine.providers.synthetic.market import SyntheticMarket
-from tradingai.engine.risk.costs import ExecutionCosts
+from tradingai.engine.risk.costs import CostLevel, ExecutionCosts
+from tradingai.engine.risk.measured_costs import Measurement, merge
 
+from tests.fakes.homes import plain_settings
 from tests.fakes.stored_market import LAST
 
 BTC = "BTC-USD"
 PLAN = BacktestPlan()
+
+
+def measured(component, tokyo, london, new_york):
+    bps = {"tokyo": tokyo, "london": london, "new_york": new_york, "day": (tokyo + london + new_york) / 3}
+    return Measurement(BTC, component, {name: CostLevel(one, one, one, 300) for name, one in bps.items()})
+
+
+SPREADS, SLIPS = measured("spread_bps", 8.0, 6.0, 7.0), measured("slippage_bps", 2.0, 1.0, 1.5)
 LEAD = 600
 
 
@@ -111,6 +124,33 @@ def test_costs_decide_whether_it_pays(world, oracle):
     dear = replace(PLAN.config, costs=ExecutionCosts(default_spread_bps=40))
     assert result(series, probability, BacktestPlan(free)).mean_r > oracle.mean_r + 0.1
     assert result(series, probability, BacktestPlan(dear)).net < 0
+
+
+@pytest.mark.parametrize("side", [0.9, 0.1], ids=["long", "short"])
+def test_a_measured_file_changes_the_backtest_by_exactly_what_it_says(side):
+    midnight = 20_000 * 1440 * MINUTE_US
+    price = np.full(1440, 40_000.0)
+    ts = midnight + np.arange(1440, dtype=np.int64) * MINUTE_US
+    flat = Candles(ts, price, price, price, price, np.ones(1440))
+    probability = np.full(1440, 0.5)
+    for hour in (2, 10, 18):  # one signal in each session
+        probability[hour * 60 : hour * 60 + 2] = side
+    ratio = np.full(1440, 0.001, dtype=np.float32)  # an ATR of 40, a stop of 160: 500 of risk buy 3.125
+    test = TradedRange("lstm_BTC-USD", BTC, flat, np.ones(1440, dtype=bool), (), 0, 1440, probability, ratio)
+    document = json.loads(dumps(merge(None, [SPREADS, SLIPS], {}, {"source": "a test"}).document))
+    settings = plain_settings(ftmo_commission_pct=0.0)
+
+    def net(metrics) -> float:
+        found = backtest(BacktestPlan(desk_config(settings, metrics)), test, SilentReporter())
+        assert found.trades == 3
+        return found.net
+
+    # Entry and time exit at the same mid: each costs half the spread and the slippage, of 125,000.
+    per_bps = 2 * 3.125 * 40_000 / 1e4
+    assert net(None) == pytest.approx(-3 * (12 / 2 + 3) * per_bps, rel=1e-6)
+    measured = -((8 / 2 + 2) + (6 / 2 + 1) + (7 / 2 + 1.5)) * per_bps
+    assert net(document) == pytest.approx(measured, rel=1e-6)
+    assert measured == pytest.approx(-375.0)
 
 
 def test_no_confidence_means_no_trade(world):
