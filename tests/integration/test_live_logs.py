@@ -1,5 +1,6 @@
 """What the scan loop leaves in its log: scans, decisions and signals as the store has them, and metrics."""
 
+import asyncio
 import json
 import logging
 import shutil
@@ -13,6 +14,7 @@ from tradingai.engine.core.commands import SetKillSwitch
 from tradingai.engine.core.events import ClockJumped, HomeCreated, LogsLost
 from tradingai.engine.core.logs.process_log import process_log
 from tradingai.engine.core.logs.rotating import CALM_S, Losses
+from tradingai.engine.jobs.spec import new_job
 from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.runtime.log_watch import tell_losses
 from tradingai.engine.runtime.scan_lines import log_scan
@@ -21,10 +23,11 @@ from tradingai.engine.store.event_log import insert_events
 from tests.fakes.command_line import start, tradingai
 from tests.fakes.emf import metrics_of, parsed
 from tests.fakes.full_disk import fill
-from tests.fakes.homes import new_home, open_store
+from tests.fakes.homes import new_home, open_runner, open_store
 from tests.fakes.live import BTC, NOW, open_bench, sure_artifact, sure_home
 
 ETH = "ETH-USD"
+WORKER_LOGS = ("worker.jsonl", "worker-2.jsonl")
 PAIR = {"symbols": (BTC, ETH), "artifacts": (sure_artifact(BTC), sure_artifact(ETH, logit=-2.0))}
 
 
@@ -177,6 +180,28 @@ async def test_a_lost_log_is_an_event_of_the_home_and_so_is_its_end(tmp_path):
 # -- processes
 
 
+async def test_workers_beside_each_other_log_into_files_of_their_own(tmp_path):
+    async with open_runner(tmp_path / "home", job_workers=2, proxy_url="http://u:hunter2@127.0.0.1") as home:
+        jobs = [
+            new_job("patient", symbol, {"note": "hunter2"}, clock=home.clock, threads=1)
+            for symbol in (BTC, ETH)
+        ]
+        running = asyncio.ensure_future(home.runner.run_all(jobs))
+        logs = home.paths.logs
+        await asyncio.to_thread(until, lambda: all(begun(logs / name) for name in WORKER_LOGS))
+        (home.paths.root / "finish").touch()
+        await running
+    pids = {line["pid"] for name in WORKER_LOGS for line in read(logs / name)}
+    assert len(pids) == 2
+    for name in WORKER_LOGS:
+        lines = read(logs / name)
+        assert {line["process"] for line in lines} == {"worker"}
+        assert [line["msg"] for line in lines][::3] == ["worker begins", "worker ends"]
+        assert "<password>" in lines[1]["msg"]
+    written = b"".join(file.read_bytes() for file in logs.rglob("*") if file.is_file())
+    assert b"hunter2" not in written
+
+
 def test_a_command_says_its_warnings_in_its_own_words_unless_asked(made, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(made, home, symlinks=True)
@@ -236,6 +261,11 @@ def until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def begun(file):
+    """Its process has said that it begins, and with what."""
+    return file.exists() and len(file.read_text().splitlines()) > 1
 
 
 def noted(lines):
