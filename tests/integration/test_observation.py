@@ -91,6 +91,48 @@ async def test_a_clean_one_holds_all_but_what_needs_real_time(tmp_path):
             await home.desk.approve(ApproveObservation(**WHO, issued_at=home.clock.now(), typed="GO"))
 
 
+@pytest.mark.slow
+async def test_five_days_with_an_outage_and_a_crash_end_in_no_go_that_names_both(tmp_path):
+    async with observed(tmp_path / "home", days=5.3, tested_hours=48.0) as home:
+        await home.begin()
+        await home.start_loop()
+        await home.run(36 * HOUR)
+        await home.outage(1000)
+        await home.run(45 * HOUR)
+        await home.crash()
+        await home.run(40)
+        await home.start_loop()
+        await home.run(39 * HOUR)
+        document = await home.report()
+        verdict = document["verdict"]
+        assert (verdict["word"], verdict["decided_by"]) == ("NO-GO", "continuous")
+        assert "gap of 1,0" in verdict["text"]
+        assert "ended without a word" in verdict["text"]
+        assert document["scaled"] == []
+        days = [one.state for one in home.view().snapshots]
+        assert days == ["written"] * 6 + ["waiting"]
+
+
+@pytest.mark.slow
+async def test_five_clean_days_hold_all_but_what_needs_real_time(tmp_path):
+    async with observed(tmp_path / "home", days=5.3, tested_hours=48.0) as home:
+        await home.begin()
+        await home.start_loop()
+        await home.run(60)
+        assert (await home.drill())["held"]
+        await home.run(120 * HOUR)
+        view = home.view()
+        assert (view.restarts, view.crashes, view.scaled) == ((), 0, ())
+        assert view.continuous_hours == pytest.approx(120, abs=0.1)
+        assert {cell.state for cell in view.hours[:-1]} == {"whole"}
+        assert view.observed.trades >= 300
+        assert state_of(view) == {
+            "continuous": "open", "drill": "holds", "delivery": "open", "win_rate": "holds",
+            "tiers": "holds", "approval": "open",
+        }, [(one.id, one.measured, one.evidence) for one in view.criteria]  # fmt: skip
+        assert "needs real time" in (await home.report())["verdict"]["text"]
+
+
 async def test_a_change_of_model_or_threshold_restarts_the_clock_and_is_named(tmp_path):
     async with observed(tmp_path / "home", **SCALED) as home:
         await home.begin()
