@@ -56,14 +56,15 @@ def rows(home, sql):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_real_minutes_end_in_go(home):
     """The real loop, the real outbox, a real chat on loopback: every criterion holds, visibly scaled."""
     with bot_api() as api:
         settings = {**SCALED, **api.environment}
+        began = tradingai(home, "observe", "start", "--json", **settings)
+        assert began.status == 0, began.err
         engine = start(home, "run", "--interval", "2", "--json", **settings)
         try:
-            began = tradingai(home, "observe", "start", "--json", **settings)
-            assert began.status == 0, began.err
             drilled = tradingai(home, "observe", "drill", "--json", **settings)
             assert (drilled.status, drilled.document["held"]) == (0, True), drilled.out
             early = tradingai(home, "observe", "approve", "--yes", "--json", **settings)

@@ -23,6 +23,7 @@ from tradingai.engine.core.symbols import (
     parse_trainable,
 )
 from tradingai.engine.queries.model_snapshot import EvaluationView
+from tradingai.engine.queries.observation_views import hours_words
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView
 from tradingai.screens.candle_steps import create_candles, fetch_candles
 from tradingai.screens.commands import RunPipeline
@@ -126,6 +127,7 @@ def promote(host: Host, item: EvaluationView) -> None:
     texts = [
         f"{version} passed {gates} of {gates} gates with {accuracy} on its test range. {now}",
         "Its artifact is compared with its hash once more before the link is moved.",
+        *clock_text(host),
     ]
     keep = f"keep {item.live_version}" if item.live_version else "leave it"
     fields = (Field("name", "Type its name to confirm", hint=model, check=must_be(model)),)
@@ -134,6 +136,14 @@ def promote(host: Host, item: EvaluationView) -> None:
         dialog,
         lambda _: host.order(Promote(**host.engine.issue(), model=model, version=version, why="console")),
     )
+
+
+def clock_text(host: Host) -> tuple[str, ...]:
+    """What a change of a live model costs while an observation counts."""
+    seen = host.snapshot.observation
+    if seen is None or seen.state != "running" or not seen.continuous_s:
+        return ()
+    return (f"! The observation clock restarts: {hours_words(seen.continuous_s)} h are given up.",)
 
 
 def why_not(item: EvaluationView) -> str:
@@ -159,6 +169,7 @@ def roll_back(host: Host, item: EvaluationView) -> None:
     texts = [
         f"{item.live_version} stops being live, {target} is live again at once.",
         "Its artifact is compared with its hash before the link is moved. The ledger keeps both.",
+        *clock_text(host),
     ]
     fields = (Field("version", "Type the version to confirm", hint=target, check=must_be(target)),)
     dialog = Dialog(

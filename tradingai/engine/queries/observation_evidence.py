@@ -25,8 +25,8 @@ _TRADES: Final = (
     " WHERE trades.run_id = ? AND trades.scan_seq > ? AND trades.scan_seq <= ? AND signals.scan_seq > ?"
 )
 _HIGH: Final = (
-    "SELECT alerts.state, alerts.delivered_at, alerts.delivery_s FROM signals LEFT JOIN alerts"
-    " ON alerts.channel = ? AND alerts.subject = signals.key AND alerts.subject <> ''"
+    "SELECT alerts.state, alerts.delivered_at, alerts.expires_at, alerts.delivery_s FROM signals"
+    " LEFT JOIN alerts ON alerts.channel = ? AND alerts.subject = signals.key AND alerts.subject <> ''"
     " AND alerts.run_id = signals.run_id"
     " WHERE signals.run_id = ? AND signals.scan_seq > ? AND signals.scan_seq <= ? AND signals.tier = 'high'"
 )
@@ -115,7 +115,11 @@ class StretchEvidence:
         return DeliveryFacts(
             signals=len(rows),
             delivered=len(arrived),
-            lost=sum(row["state"] in _LOST for row in rows),
+            lost=sum(row["state"] in _LOST and not _missed_after(row, until) for row in rows),
             p95_s=percentile(sorted(arrived), 0.95),
             configured=chat is not None,
         )
+
+
+def _missed_after(row: sqlite3.Row, until: str | None) -> bool:
+    return until is not None and row["state"] == "missed" and row["expires_at"] > until

@@ -41,6 +41,8 @@ PRODUCT: Final[Mapping[str, float]] = {
 """What the product demands; anything else is shown as scaled."""
 PRODUCT_INTERVAL_S: Final = 120.0
 DELIVERY_HOURS: Final = 24.0
+_EVER: Final = "9999"
+"""Later than any time that is stored."""
 _RUN: Final = (
     "SELECT run_id, settings_hash, code_version, clock, coalesce(feed, '') AS feed, settings FROM runs"
     " LEFT JOIN live_runs USING (run_id) LEFT JOIN run_settings USING (run_id) WHERE run_id = ?"
@@ -54,7 +56,7 @@ _ALERTS: Final = (
     "SELECT state, unknown, delivery_s FROM"
     " (SELECT * FROM alerts WHERE channel = ? ORDER BY seq DESC LIMIT 2000) WHERE at >= ? AND at <= ?"
 )
-_APPROVALS: Final = "SELECT * FROM observation_approvals WHERE observation_id = ? ORDER BY number"
+_APPROVALS: Final = "SELECT * FROM observation_approvals WHERE observation_id = ? AND at <= ? ORDER BY number"
 _SNAPSHOTS: Final = "SELECT * FROM observation_snapshots WHERE observation_id = ? ORDER BY day"
 _VERDICT: Final = "SELECT * FROM observation_verdicts WHERE observation_id = ? ORDER BY number DESC LIMIT 1"
 
@@ -77,10 +79,11 @@ def written_snapshots(connection: sqlite3.Connection, observation_id: str) -> li
 
 
 def approvals(
-    connection: sqlite3.Connection, observation_id: str, segment: Segment | None
+    connection: sqlite3.Connection, observation_id: str, segment: Segment | None, until: str | None
 ) -> tuple[ApprovalView, ...]:
-    """All approvals, oldest first; those given before the stretch ``segment`` of the clock do not count."""
-    rows = [approval_row(row) for row in connection.execute(_APPROVALS, (observation_id,))]
+    """All approvals up to a time, oldest first; those before the stretch ``segment`` do not count."""
+    found = connection.execute(_APPROVALS, (observation_id, until or _EVER))
+    rows = [approval_row(row) for row in found]
     return tuple(
         ApprovalView(
             at=row.at,
@@ -168,7 +171,7 @@ def drill_facts(
     connection: sqlite3.Connection, since: str, until: str | None, run: RunFacts, history: RunHistory
 ) -> DrillFacts | None:
     """The newest drill that was held between two times (as stored), and whether it was one of this loop."""
-    row = connection.execute(_DRILL, (since, until or "9999")).fetchone()
+    row = connection.execute(_DRILL, (since, until or _EVER)).fetchone()
     if row is None:
         return None
     document, unfit = json.loads(row["result"]), ""

@@ -53,6 +53,7 @@ from tradingai.engine.queries.observation_views import (
 )
 from tradingai.engine.store.observation_rows import ObservationRow
 from tradingai.engine.store.read_only import one_moment, reading
+from tradingai.engine.store.stamps import stamp
 
 _EVER: Final = 2**62
 _BEATS: Final = (
@@ -184,19 +185,17 @@ class ObservationReader:
 
     def _facts(self, connection: sqlite3.Connection, row: ObservationRow, clock: ClockFacts) -> Facts:
         segment, evidence = self.clock.segment, self._evidence
-        demands = demands_of(row.required)
+        demands, until = demands_of(row.required), self._until(row)
         facts = Facts(
             demands=demands,
             clock=clock,
             observed=NO_OBSERVED,
             delivery=DeliveryFacts(configured=self._chat is not None),
             baseline=baseline_view(row.baseline),
-            approvals=approvals(connection, row.observation_id, segment),
+            approvals=approvals(connection, row.observation_id, segment, until),
         )
         if segment is None or evidence is None:
             return facts
-        as_of = row.ended_at is not None or self._until_beat is not None
-        until = segment.last_at if as_of else None
         run, history = self._runs[segment.run_id], self._histories[segment.run_id]
         delivery = evidence.delivery(connection, self._chat, until=until)
         return replace(
@@ -206,6 +205,12 @@ class ObservationReader:
             drill=drill_facts(connection, segment.at, until, run, history),
             baseline_unfit=baseline_unfit(row.baseline, run, history),
         )
+
+    def _until(self, row: ObservationRow) -> str | None:
+        """What came later (as stored) is left out; None: nothing is."""
+        if self._until_beat is None:
+            return None if row.ended_at is None else stamp(row.ended_at)
+        return None if self.clock.segment is None else self.clock.segment.last_at
 
     def _clock_facts(self, row: ObservationRow, now: datetime, *, running: bool, as_of: bool) -> ClockFacts:
         clock = self.clock
