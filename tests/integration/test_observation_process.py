@@ -106,6 +106,7 @@ def _until_five_hold(home, settings):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_while_it_begins_there_is_a_whole_observation_or_none(home):
     rng = random.Random(5)
     for _ in range(4):
@@ -130,6 +131,7 @@ def test_killed_while_it_begins_there_is_a_whole_observation_or_none(home):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_while_a_snapshot_is_written_no_file_is_half(home):
     assert tradingai(home, "observe", "start", **SCALED).status == 0
     folder, rng = home / "reports" / "phase6_5", random.Random(7)
