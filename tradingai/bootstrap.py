@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -218,7 +219,7 @@ def _exchange_feed(
     import numpy as np
 
     from tradingai.engine.providers.exchange.client import ExchangeClient
-    from tradingai.engine.providers.exchange.feed import ExchangeFeed, refuse_other_history
+    from tradingai.engine.providers.exchange.feed import ExchangeFeed, continues, refuse_other_history
     from tradingai.engine.providers.exchange.pace import SharedPace
     from tradingai.engine.runtime.stored_tail import StoredTail
     from tradingai.engine.store.candle_files import DatasetIdentity
@@ -236,7 +237,8 @@ def _exchange_feed(
     markets = {
         item.symbol: str(item.parameters["market_symbol"]) for item in history if item.provider == "ccxt"
     }
-    return ExchangeFeed(client, clock, StoredTail(paths).between, origin, timeout_s, markets)
+    tail = StoredTail(paths, partial(continues, name))
+    return ExchangeFeed(client, clock, tail.between, origin, timeout_s, markets)
 
 
 class ControlDesk(NamedTuple):

@@ -38,14 +38,20 @@ Row = tuple[float, ...]
 """Open, high, low, close, volume."""
 
 
-def refuse_other_history(exchange: str, history: Sequence[DatasetManifest]) -> None:
-    """Raise UsageError when stored candles are not ones that an exchange's own continue.
+def continues(exchange: str, stored: DatasetManifest) -> bool:
+    """Whether an exchange's live candles go on where these end: its own, or those of a file.
 
     A file's are taken for that exchange's: it is the operator who says so by importing them.
     """
+    own = stored.provider == "ccxt" and stored.parameters.get("exchange") == exchange
+    return own or stored.provider == "file"
+
+
+def refuse_other_history(exchange: str, history: Sequence[DatasetManifest]) -> None:
+    """Raise UsageError when stored candles are not ones that an exchange's own continue."""
     for item in history:
-        source = f"{item.provider} {item.parameters.get('exchange', '')}".strip()
-        if source not in {f"ccxt {exchange}", "file"}:
+        if not continues(exchange, item):
+            source = f"{item.provider} {item.parameters.get('exchange', '')}".strip()
             raise UsageError(
                 f"the candles of {item.symbol} are of {source}, live ones would be of ccxt {exchange}",
                 remedy=f"Fetch them (`tradingai data fetch --provider ccxt --exchange {exchange} --symbols "
