@@ -54,6 +54,9 @@ def test_from_an_exchange_to_a_verdict_and_a_replayed_day(tmp_path):
     assert "binance BTC/USDT" in listed.out
     assert replay.status == 0, replay.err
     assert replay.document["scans"] == 720
+    assert "on BTC-USD, real candles, ccxt" in report.out
+    assert replay.document["providers"] == ["ccxt"]
+    assert "ccxt candles of BTC-USD" in again.out
     for said in (done.out, done.err, again.out, listed.out, report.out, replay.out, str(status)):
         assert "synthetic" not in said.lower().replace('"synthetic": false', "").replace(
             "'synthetic': false", ""

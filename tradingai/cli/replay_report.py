@@ -24,7 +24,8 @@ FUNNEL: Final = {
 def show_replay(document: Mapping[str, Any]) -> None:
     """Everything a replay says to a person."""
     start, end = (moment(parse_iso(document[name])) for name in ("start", "end"))
-    origin = "SYNTHETIC candles" if document["synthetic"] else "stored candles"
+    provider = " and ".join(document.get("providers", ())) or "stored"
+    origin = "SYNTHETIC candles" if document["synthetic"] else f"{provider} candles"
     write_line(f"Run {document['run']}: {origin} of {', '.join(document['symbols'])}, {start} to {end}")
     models = ", ".join(f"{model} {version}" for model, version in document["models"].items())
     write_line(f"Models: {models or 'none is promoted: nothing can be emitted'}")

@@ -73,7 +73,11 @@ def show_agent(agent: AgentView) -> None:
 
 def show_report(report: EvaluationReport) -> None:
     """Everything an operator judges one coin of a model by."""
-    origin = f"synthetic market {report.market}" if report.synthetic else "real candles"
+    origin = (
+        f"synthetic market {report.market}"
+        if report.synthetic
+        else f"real candles, {report.inputs.get('provider', 'unknown provider')}"
+    )
     write_line(f"{report.model} {report.version} on {report.symbol}, {origin}")
     write_line(
         f"Test range {moment(report.start)} to {moment(report.end)}: {count(report.n)} labelled bars "

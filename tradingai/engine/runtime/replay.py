@@ -104,6 +104,8 @@ class ReplayInputs:
     feed: DatasetFeed
     synthetic: bool
     """Whether a generator made any of the prices."""
+    providers: tuple[str, ...]
+    """Of the candles, each once."""
     request: dict[str, Any]
     """For the run's record; ``key`` in it is the hash of all that decides."""
 
@@ -137,7 +139,8 @@ def read_inputs(
     }
     request = plain({**depends, "key": digest(depends)})
     synthetic = any(manifest.synthetic for manifest in manifests.values())
-    return ReplayInputs(plan, config, promoted, feed, synthetic, request)
+    providers = tuple(sorted({manifest.provider for manifest in manifests.values()}))
+    return ReplayInputs(plan, config, promoted, feed, synthetic, providers, request)
 
 
 def _history_from(paths: HomePaths, coins: Sequence[str], plan: ReplayPlan, promoted: PromotedModels) -> int:
@@ -264,6 +267,7 @@ def _result(run_id: str, inputs: ReplayInputs, loop: StoredScans, wall_s: float)
             **account.as_json(),
             "events": tally.events,
             "synthetic": inputs.synthetic,
+            "providers": inputs.providers,
             "threshold": inputs.config.decision.threshold,
             "costs": inputs.config.costs.source,
             "decisions_sha256": tally.decisions_sha256,
