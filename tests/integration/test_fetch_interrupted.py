@@ -94,6 +94,7 @@ def test_a_month_interrupted_ten_times(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("years", "memory_mb"), [(1, 400), (5, 800)])
 def test_years_interrupted_ten_times(tmp_path, years, memory_mb):
     download(tmp_path, 365 * years, memory_mb, kills=4, outages=1)

@@ -188,8 +188,9 @@ def rows_of(home, run):
         for name in names:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
             if "run_id" in columns:
+                order = ", ".join(map(str, range(1, len(columns) + 1)))
                 found[name] = connection.execute(
-                    f"SELECT * FROM {name} WHERE run_id = ? ORDER BY 1, 2, 3", (run,)
+                    f"SELECT * FROM {name} WHERE run_id = ? ORDER BY {order}", (run,)
                 ).fetchall()
         found["controls"] = connection.execute("SELECT * FROM controls").fetchall()
     return found
