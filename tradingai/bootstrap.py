@@ -16,7 +16,13 @@ from tradingai.engine.backup import BackupSummary, restore_backup
 from tradingai.engine.core.clock import Clock, RealClock
 from tradingai.engine.core.commands import ControlCommand, Surface
 from tradingai.engine.core.errors import TradingAIError
-from tradingai.engine.core.events import HomeCreated, HomeRestored, StateRepaired, TelegramFailed
+from tradingai.engine.core.events import (
+    HomeCreated,
+    HomeRestored,
+    MetricsFailed,
+    StateRepaired,
+    TelegramFailed,
+)
 from tradingai.engine.core.home import Home, open_home
 from tradingai.engine.core.logs.process_log import ProcessName, process_log
 from tradingai.engine.core.paths import HomePaths
@@ -146,9 +152,10 @@ def alerting_beside(store: Store, paths: HomePaths, settings: Settings, clock: C
                 sinks.append(telegram.sink)
             outboxes = [Outbox(store, clock, settings, sink, run_id=run_id, mode=mode) for sink in sinks]
             companions: list[Companion] = [] if telegram is None else [telegram.bot]
-            if settings.metrics_port:
-                channels = [sink.channel for sink in sinks]
-                companions.append(await _metrics(store, paths, settings, clock, run_id, mode, channels))
+            channels = [sink.channel for sink in sinks]
+            metrics = await _metrics(store, paths, settings, clock, run_id, mode, channels)
+            if metrics is not None:
+                companions.append(metrics)
             await stack.enter_async_context(
                 alerting(
                     store, clock, settings, outboxes, companions, channel=sinks[-1].channel, run_id=run_id
@@ -167,14 +174,28 @@ async def _metrics(
     run_id: str,
     mode: str,
     channels: list[str],
-) -> MetricsServer:
-    """The server of METRICS_PORT; it counts from here on."""
-    from tradingai.engine.telemetry.server import MetricsServer, pages
-    from tradingai.engine.telemetry.watch import Telemetry
+) -> MetricsServer | None:
+    """The server of METRICS_PORT, which counts from here on; None where it is 0, and when it cannot be made,
+    which is told as an event.
+    """
+    if not settings.metrics_port:
+        return None
+    try:
+        from tradingai.engine.telemetry.server import MetricsServer, pages
+        from tradingai.engine.telemetry.watch import Telemetry
 
-    telemetry = Telemetry(store, paths, settings, clock, run_id=run_id, mode=mode, channels=channels)
-    await telemetry.open()
-    return MetricsServer(pages(telemetry), settings.metrics_port, store, clock)
+        telemetry = Telemetry(store, paths, settings, clock, run_id=run_id, mode=mode, channels=channels)
+        await telemetry.open()
+        return MetricsServer(pages(telemetry), settings.metrics_port, store, clock)
+    except Exception as error:  # noqa: BLE001 - the boundary: no fault of the metrics keeps the loop from scanning
+        told = MetricsFailed(
+            port=settings.metrics_port,
+            reason=f"unexpected {type(error).__name__}: {error}",
+            remedy="Start the engine again; scans go on without it.",
+            retry_in_s=0,
+        )
+        await store.events.append(told)
+        return None
 
 
 async def _telegram(

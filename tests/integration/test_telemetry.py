@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import asynccontextmanager
 
 import pytest
+from tradingai.bootstrap import alerting_beside
 from tradingai.engine.core import events
 from tradingai.engine.core.commands import SetKillSwitch, SetThreshold
 from tradingai.engine.core.errors import StoreError
@@ -16,6 +17,7 @@ from tradingai.engine.runtime.controls import carry_out
 from tradingai.engine.runtime.heart import Heart
 from tradingai.engine.store.meter_table import EVENTS
 from tradingai.engine.store.observation_rows import ObservationRow
+from tradingai.engine.telemetry import watch
 from tradingai.engine.telemetry.watch import Telemetry
 
 from tests.fakes.exposition import parse
@@ -79,6 +81,28 @@ async def test_every_child_is_there_before_anything_happened(tmp_path):
         assert found["tradingai_equity_dollars"].value() == 200_000
         assert found["tradingai_floor_distance_dollars"].value(floor="daily stop") == pytest.approx(9_000)
         assert found["tradingai_store_readable"].value() == 1
+
+
+async def test_the_budget_is_a_bucket(tmp_path):
+    async with followed(tmp_path, latency_budget_ms=333.0) as (bench, telemetry):
+        await bench.scan(1)
+        found = await read(bench, telemetry)
+        assert found["tradingai_scan_latency_budget_seconds"].value() == 0.333
+        assert found["tradingai_scan_latency_seconds"].value("_bucket", le="0.333") in {0, 1}
+        assert found["tradingai_scan_latency_seconds"].value("_bucket", le="+Inf") == 1
+
+
+async def test_nothing_that_goes_wrong_with_the_metrics_keeps_the_loop_from_scanning(tmp_path, monkeypatch):
+    def broken(*_arguments, **_options):
+        raise ImportError("no module named asyncio")
+
+    async with open_bench(tmp_path / "home", metrics_port=9) as bench:
+        monkeypatch.setattr(watch, "Telemetry", broken)
+        beside = alerting_beside(bench.store, bench.paths, bench.settings, bench.clock)
+        async with beside(bench.run_id, "dry-run"):
+            pass
+        (failed,) = await bench.events("MetricsFailed")
+        assert (failed["port"], failed["reason"]) == (9, "unexpected ImportError: no module named asyncio")
 
 
 async def test_the_numbers_are_those_of_the_store(tmp_path):

@@ -105,7 +105,7 @@ def test_what_an_operator_reads(event, text):
 
 LIVE = (
     "Scan", "Feed", "Engine", "Model", "Position", "Signal", "Rule", "Candles", "Entry", "Price", "Upkeep",
-    "Alert", "Observation",
+    "Alert", "Metrics", "Observation",
 )  # fmt: skip
 
 
