@@ -21,6 +21,7 @@ from tradingai.engine.core.locks import FileLock
 from tradingai.engine.core.logs import process_log as module
 from tradingai.engine.core.logs.process_log import process_log, prune
 from tradingai.engine.core.logs.rotating import CALM_S, LineFile, Losses, RotatingLines
+from tradingai.engine.jobs.recovery import prune_logs
 
 from tests.fakes.command_line import environment
 from tests.fakes.emf import parsed
@@ -396,3 +397,16 @@ def test_a_disk_that_hangs_delays_nobody_and_what_waits_beyond_the_queue_is_lost
     thread.join(5)
     assert not thread.is_alive()
     assert log.file.read_text().count("line ") >= 48
+
+
+def test_old_job_logs_go_and_a_disk_that_takes_no_change_keeps_them(small_disk):
+    paths, clock = new_home(small_disk / "home"), SimulatedClock(NOW)
+    for name, days in (("old.log", 40), ("older.log", 50), ("new.log", 1)):
+        (paths.job_logs / name).write_text("x")
+        at = NOW.timestamp() - days * 86_400
+        os.utime(paths.job_logs / name, (at, at))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert prune_logs(paths, clock, days=30) == 0
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert prune_logs(paths, clock, days=30) == 2
+    assert [file.name for file in paths.job_logs.iterdir()] == ["new.log"]
