@@ -69,10 +69,23 @@ def at(text: str, day: int = 12) -> datetime:
 
 
 LATER = (
-    PhaseView("replay", "Replay 72 h", "later", "comes with a later version", screen="monitor"),
-    PhaseView("observation", "Observation", "later", "comes with a later version", screen="observation"),
-    PhaseView("go", "GO / NO-GO", "later", "needs an observation", screen="observation"),
+    PhaseView("replay", "Replay 72 h", "waiting", key="r", screen="monitor"),
+    PhaseView("observation", "Observation", "waiting", key="o", screen="observation"),
+    PhaseView("go_no_go", "GO / NO-GO", "waiting", key="a", screen="observation"),
 )
+OBSERVED = (
+    PhaseView(
+        "replay", "Replay 72 h", "done", "6,480 decisions, 341 signals", 48.6, key="r", screen="monitor"
+    ),
+    PhaseView(
+        "observation", "Observation", "running", "54:04 of 72:00 h, GO not before Thu 06:00Z",
+        key="o", screen="observation",
+    ),
+    PhaseView(
+        "go_no_go", "GO / NO-GO", "waiting", "18 h of runtime, operator approval",
+        key="a", screen="observation",
+    ),
+)  # fmt: skip
 
 
 def empty() -> ConsoleSnapshot:

@@ -28,6 +28,7 @@ from tests.fakes.console_home import (
     LATER,
     MODELS,
     NOW,
+    OBSERVED,
     ROWS,
     SYSTEM,
     at,
@@ -62,7 +63,7 @@ def full() -> ConsoleSnapshot:
             "gates",
         ),
         PhaseView("promotion", "Promotion", "done", "2 of 3 models live", 0.2, key="p", screen="models"),
-        *LATER,
+        *OBSERVED,
     )
     return ConsoleSnapshot(
         now=NOW,

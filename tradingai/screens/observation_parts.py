@@ -65,7 +65,8 @@ def evidence_lines(one: Criterion, width: int, *, rows: int) -> list[Line]:
         else:
             lines.append(line(pad(4), row))
     if one.command and len(lines) < rows - 1:
-        lines += [line(pad(4), Span("again  ", "muted"), Span(one.command, "muted"))]
+        label = "next   " if one.state == "open" else "again  "
+        lines += [line(pad(4), Span(label, "muted"), Span(one.command, "muted"))]
     return lines[:rows]
 
 
