@@ -1,8 +1,10 @@
 """An observation from its beginning to its verdict, through the real loop on a simulated clock."""
 
 import json
+import sqlite3
 
 import pytest
+from pydantic import SecretStr
 from tradingai.engine.core.commands import (
     ApproveObservation,
     ReportObservation,
@@ -11,9 +13,11 @@ from tradingai.engine.core.commands import (
 )
 from tradingai.engine.core.errors import GateRefusedError, MissingError, UsageError
 from tradingai.engine.queries.observation_report import as_markdown
+from tradingai.engine.queries.observation_views import CRITERIA
 from tradingai.engine.runtime import loop
 from tradingai.engine.runtime.controls import carry_out
 
+from tests.fakes.bot_api import CHAT, TOKEN
 from tests.fakes.live import sure_artifact
 from tests.fakes.observed import WHO, observed, promote_tested, state_of
 
@@ -24,6 +28,7 @@ SCALED = {
     "observation_win_rate_drop_pct": 90,
 }
 HOUR = 3600.0
+CHANNEL = f"telegram:{CHAT}"
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +94,101 @@ async def test_a_clean_one_holds_all_but_what_needs_real_time(tmp_path):
         assert "needs real time" in document["verdict"]["text"]
         with pytest.raises(GateRefusedError, match="needs real time"):
             await home.desk.approve(ApproveObservation(**WHO, issued_at=home.clock.now(), typed="GO"))
+
+
+async def full_but_for_approval(home, *, drilled=True):
+    """An observation whose clock is full and whose alerts arrived: run and chat as if they were real ones."""
+    chat = {"telegram_chat_id": CHAT, "telegram_token": SecretStr(TOKEN)}
+    home.settings = home.settings.model_copy(update=chat)
+    await home.begin()
+    await home.start_loop()
+    await home.run(30)
+    assert not drilled or (await home.drill())["held"]
+    await home.run(1.2 * HOUR * home.settings.observation_hours)
+    deliver(home)
+
+
+def deliver(home):
+    with sqlite3.connect(home.store.path) as connection:
+        connection.execute("UPDATE runs SET clock = 'real' WHERE kind = 'live'")
+        connection.execute("INSERT OR IGNORE INTO alert_channels VALUES (?, 0, '{}', '', NULL)", (CHANNEL,))
+        connection.execute(
+            "INSERT INTO alerts SELECT ?, (SELECT count(*) FROM signals AS s WHERE s.at <= signals.at),"
+            " run_id, 'signal', 1, '', '', at, at, 'delivered', 1, 0, at, 0.7, '', key FROM signals"
+            " JOIN runs USING (run_id) WHERE kind = 'live' AND key NOT IN (SELECT subject FROM alerts)",
+            (CHANNEL,),
+        )
+    connection.close()
+
+
+async def test_an_approval_ends_it_in_go_and_nothing_later_changes_that(tmp_path):
+    demands = {**SCALED, "observation_hours": 1.0}
+    async with observed(tmp_path / "home", days=5.3, **demands) as home:
+        await full_but_for_approval(home)
+        view = home.view(CHAT)
+        assert state_of(view) == {**dict.fromkeys(CRITERIA, "holds"), "approval": "open"}
+        assert view.verdict.word == ""
+        before = await home.report()
+        assert (before["verdict"]["word"], before["verdict"]["decided_by"]) == ("SCALED NO-GO", "approval")
+        await home.desk.approve(ApproveObservation(**WHO, issued_at=home.clock.now(), typed="GO"))
+        document = await home.report()
+        assert document["verdict"]["word"] == "SCALED GO"
+        ended = home.view(CHAT)
+        assert (ended.state, ended.ended_why, ended.verdict.word) == ("ended", "GO", "GO")
+        assert ended.verdict.summary_path == "reports/phase6_5/summary.md"
+        await home.run(HOUR / 4)
+        await home.crash()
+        later = home.view(CHAT)
+        assert (later.continuous_s, later.criteria, later.verdict) == (
+            ended.continuous_s, ended.criteria, ended.verdict,
+        )  # fmt: skip
+        assert (await home.report())["verdict"]["word"] == "SCALED GO"
+        with pytest.raises(UsageError, match="ended at"):
+            await home.desk.approve(ApproveObservation(**WHO, issued_at=home.clock.now(), typed="GO"))
+
+
+async def test_an_approval_does_not_outlive_a_restart_of_the_clock(tmp_path):
+    demands = {**SCALED, "observation_hours": 0.5, "observation_min_trades": 1}
+    async with observed(tmp_path / "home", days=5.3, **demands) as home:
+        await full_but_for_approval(home)
+        await home.desk.approve(ApproveObservation(**WHO, issued_at=home.clock.now(), typed="GO"))
+        assert home.view(CHAT).verdict.word == "GO"
+        await home.outage(400)
+        await home.run(0.8 * HOUR)
+        deliver(home)
+        view = home.view(CHAT)
+        assert [one.counts for one in view.approvals] == [False]
+        assert view.criterion("approval").state == "open"
+        assert view.criterion("drill").state == "open", "the drill was before the restart as well"
+        assert view.criterion("continuous").state == "holds"
+
+
+async def test_a_signal_that_did_not_arrive_is_no_go(tmp_path):
+    demands = {**SCALED, "observation_hours": 0.5}
+    async with observed(tmp_path / "home", **demands) as home:
+        await full_but_for_approval(home, drilled=False)
+        with sqlite3.connect(home.store.path) as connection:
+            connection.execute("UPDATE alerts SET state = 'missed' WHERE seq = (SELECT min(seq) FROM alerts)")
+        connection.close()
+        delivery = home.view(CHAT).criterion("delivery")
+        assert (delivery.state, delivery.numbers["lost"]) == ("failed", 1)
+        assert delivery.measured == f"{delivery.numbers['signals'] - 1} of {delivery.numbers['signals']}"
+        assert home.view(CHAT).verdict.decided_by == "delivery"
+
+
+async def test_heartbeats_an_observation_counts_by_are_never_pruned(tmp_path):
+    async with observed(tmp_path / "home", **SCALED) as home:
+        await home.start_loop()
+        await home.run(HOUR / 4)
+        await home.begin()
+        await home.run(HOUR / 4)
+        counted = home.view().continuous_s
+        await home.stop_loop()
+        home.clock.advance(40 * 86_400)
+        pruned = await home.store.live.prune_heartbeats(30)
+        assert pruned > 10
+        assert await home.store.live.prune_heartbeats(30) == 0
+        assert home.view().continuous_s == pytest.approx(counted, abs=61)
 
 
 @pytest.mark.slow
