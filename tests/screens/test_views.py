@@ -6,10 +6,13 @@ from dataclasses import replace
 from importlib import import_module
 
 import pytest
+from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens.data import DataScreen, finding
 from tradingai.screens.view import Extent, Selection
 from tradingai.widgets.plot import Picture
 
+from tests.fakes.console_home import at
+from tests.fakes.console_runs import job
 from tests.fakes.console_story import STATES
 from tests.screens.conftest import SCREENS
 
@@ -114,6 +117,49 @@ def test_work_in_progress_is_told(screen: str):
     view, _ = view_of(screen, "working", (80, 24))
     for fact in WORKING_FACTS[screen]:
         assert fact in text_of(view), fact
+
+
+def fetched(state: str = "full") -> ConsoleSnapshot:
+    """Two coins of an exchange; ``failed``: the fetch of one was stopped."""
+    base = STATES["full"]()
+    data = [
+        replace(
+            item, provider="ccxt", market=None, seed=None, generator="", synthetic=False, exchange="coinbase",
+            market_symbol=f"{item.symbol[:3]}/USD",
+        )
+        for item in base.datasets[:2]
+    ]  # fmt: skip
+    stopped = job(
+        9, "fetch", "ETH-USD", "failed", "12:00:11", ended_at=at("12:03:12"), took_s=181.0, resumable=True,
+        message="fetch of ETH-USD stopped at 2023-04-11 05:00: coinbase answered 429, too many requests from "
+        "this address and asks to wait 1,800 s. 1,712,880 fetched minutes are kept",
+        remedy="Try again later; what was fetched is kept, and the same command goes on from there.",
+    )  # fmt: skip
+    jobs = (stopped,) if state == "failed" else ()
+    return replace(base, datasets=tuple(data), jobs=jobs, synthetic="")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 48)], ids=str)
+def test_fetched_candles_name_their_exchange(size: tuple[int, int]):
+    view = DataScreen.view(None, fetched(), Selection(), Extent(*size, DataScreen.SIDE_COLUMNS))
+    text = text_of(view)
+    assert ("coinba" if size[0] == 80 else "BTC/USD") in text
+    assert "SYNTHETIC" not in text
+    assert "cycles" not in text
+    assert {"create", "fetch", "import", "check"} <= {key.action for key in view.keys}
+    if size[0] == 160:
+        assert [row for row in text.splitlines() if "exchange" in row and "coinbase" in row]
+        assert [row for row in text.splitlines() if row.strip().startswith("market") and "BTC/USD" in row]
+
+
+def test_a_fetch_that_stopped_says_where_why_and_what_next():
+    view = DataScreen.view(None, fetched("failed"), Selection(), Extent(80, 24, DataScreen.SIDE_COLUMNS))
+    assert view.headline.text == "Fetch of ETH-USD stopped at 2023-04-11 05:00"
+    text = " ".join(text_of(view).split())
+    assert "why coinbase answered 429, too many requests from this address and asks to wait 1,800 s." in text
+    assert "1,712,880 fetched minutes are kept" in text
+    assert "next Try again later" in text
+    assert {"resume", "fetch"} <= {key.action for key in view.keys}
 
 
 FAILED_FACTS = {

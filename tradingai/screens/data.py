@@ -154,13 +154,21 @@ def datasets_table(snapshot: ConsoleSnapshot, extent: Extent, wanted: str) -> Ta
     return Table("datasets", "Datasets", note, tuple(columns), filtered(rows, wanted), heads)
 
 
+def where_and_why(job: JobView) -> tuple[str, str]:
+    """What stopped, and the reason where that is a sentence of its own: a fetch names its coin and minute."""
+    if job.kind == "fetch" and job.message.startswith(f"fetch of {job.target} "):
+        where, _, why = job.message.partition(": ")
+        return where, why
+    return f"{job.title}: {job.message}", ""
+
+
 def sentence(snapshot: ConsoleSnapshot) -> Line:
     """What is there, and whether it can be trusted."""
     last = next((job for job in snapshot.jobs if job.kind in JOB_KINDS), None)
     running = [job for job in snapshot.running_jobs if job.kind in JOB_KINDS]
     if last is not None and last.state in {"failed", "interrupted"} and not running:
-        named = last.kind == "fetch" and last.target in last.message
-        return headline(opening(last.message if named else f"{last.title}: {last.message}"), alarm=True)
+        where, _ = where_and_why(last)
+        return headline(opening(where), alarm=True)
     total = sum(data.rows for data in snapshot.datasets)
     if running:
         job = running[0]
@@ -296,8 +304,9 @@ class DataPage:
     def _remedy(self) -> None:
         last = next((job for job in self.snapshot.jobs if job.kind in JOB_KINDS), None)
         if last is not None and last.state in {"failed", "interrupted"} and last.remedy:
-            for index, text in enumerate(wrap(last.remedy, self.extent.width - 8)):
-                self.page.add(line(Span("        " if index else "  next  ", "muted"), text))
+            for label, text in (("   why  ", where_and_why(last)[1]), ("  next  ", last.remedy)):
+                for index, row in enumerate(wrap(text, self.extent.width - 8) if text else ()):
+                    self.page.add(line(Span(" " * len(label) if index else label, "muted"), row))
             self.page.gap(keep=14)
 
     def _below(self, data: DatasetView) -> list[Slot]:
