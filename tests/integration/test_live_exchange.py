@@ -8,7 +8,7 @@ from tradingai.engine.core.candles import datetime_to_us
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.reporting import SilentReporter
 from tradingai.engine.core.symbols import MINUTE_US
-from tradingai.engine.decision.records import decisions_sha256
+from tradingai.engine.decision.records import Reason, decisions_sha256
 from tradingai.engine.providers.cleaning import clean
 from tradingai.engine.providers.storing import store_cleaned
 from tradingai.engine.runtime.compaction import LivePaths, Upkeep
@@ -143,20 +143,35 @@ async def test_a_coin_that_is_halted_does_not_silence_the_others(tmp_path):
             await TWO.verified(bench)
 
 
-@pytest.mark.parametrize("seconds", [-90, 90])
-async def test_a_clock_that_is_off_brings_no_open_candle_into_a_decision(tmp_path, seconds):
-    clock = RunningClock(NOW)
-    with live_exchange(market(), clock) as (api, exchange):
-        exchange.seconds = seconds
-        async with TWO.scanning(tmp_path / "home", clock, api) as bench:
-            await bench.scan(10)
-            (told,) = await bench.events("ProviderClockDiffers")
-            assert told["ahead_s"] == pytest.approx(-seconds, abs=1)
-            await TWO.assert_only_closed_candles(bench, api)
-            rows = await bench.decisions()
-            behind = timedelta(minutes=2 if seconds < 0 else 0)
-            assert {row.at - row.candle for row in rows} == {timedelta(minutes=1) + behind}
-            await TWO.verified(bench)
+async def test_a_clock_that_is_off_brings_no_open_candle_into_a_decision_and_loses_no_signal(tmp_path):
+    """Behind ours the exchange has each candle for the scan after; ahead of ours nothing changes."""
+    found = {}
+    for seconds in (0, -90, 90):
+        clock = RunningClock(NOW)
+        with live_exchange(market(), clock) as (api, exchange):
+            exchange.seconds = seconds
+            async with TWO.scanning(tmp_path / f"{seconds}", clock, api) as bench:
+                await bench.scan(20)
+                told = [round(event["ahead_s"]) for event in await bench.events("ProviderClockDiffers")]
+                assert told == ([] if seconds == 0 else [-seconds])
+                await TWO.assert_only_closed_candles(bench, api)
+                rows = await bench.decisions()
+                behind = timedelta(minutes=2 if seconds < 0 else 0)
+                assert {row.at - row.candle for row in rows} == {timedelta(minutes=1) + behind}
+                await TWO.verified(bench)
+                made = await TWO.decided(bench)
+        found[seconds] = {(one.symbol, one.candle_us): (one.p_up, one.reason) for one in made}
+    assert found[90] == found[0]
+    shared = found[-90].keys() & found[0].keys()
+    assert len(shared) == len(COINS) * 19
+    for key in shared:  # the models began a scan later, which a warm-up evens out
+        assert found[-90][key][0] == pytest.approx(found[0][key][0], abs=1e-5)
+    signals = [key for key in shared if found[0][key][1] is Reason.EMITTED]
+    assert len(signals) > 1
+    # what is opened a scan later is closed a scan later, and counts towards the hour a scan later
+    reasons = {found[-90][key][1] for key in signals}
+    assert Reason.EMITTED in reasons
+    assert reasons <= {Reason.EMITTED, Reason.POSITION_OPEN, Reason.RATE_LIMITED}
 
 
 async def test_a_candle_that_is_revised_later_stays_what_was_decided_on(tmp_path):

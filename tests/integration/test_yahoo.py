@@ -1,12 +1,16 @@
 """Yahoo's one-minute candles through the real yfinance, from a loopback server."""
 
+import asyncio
+import socketserver
+import threading
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from tradingai.engine.core.candles import datetime_to_us, us_to_datetime
 from tradingai.engine.core.clock import RealClock
-from tradingai.engine.core.errors import DataError, MissingError, TradingAIError, UsageError
+from tradingai.engine.core.errors import DataError, MissingError, ProviderError, UsageError
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
 from tradingai.engine.providers import yahoo
 from tradingai.engine.providers.yahoo import PAGE_DAYS, YahooHistory
@@ -163,11 +167,11 @@ async def test_too_many_requests_are_answered_with_a_long_pause(history, api, cl
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        ("429", TradingAIError, "too many requests"),
+        ("429", ProviderError, "too many requests"),
         ("500", DataError, "BTC-USD from 2023-03-10 00:00"),
         ("html", DataError, "cannot be used"),
-        ("down", TradingAIError, "CURRENTLY DOWN"),
-        ("drop", TradingAIError, "does not answer"),
+        ("down", ProviderError, "CURRENTLY DOWN"),
+        ("drop", ProviderError, "does not answer"),
         ("empty", DataError, "cannot be used"),
         ("words", DataError, "could not convert string to float"),
         ("volume words", DataError, "cannot be used"),
@@ -213,29 +217,50 @@ async def test_a_symbol_that_yahoo_does_not_have_is_named_at_once(api, clock, tm
     assert not clock.pauses
 
 
-async def test_no_answer_in_time_is_a_failure(api, clock, tmp_path):
+async def test_no_answer_in_time_is_a_failure_and_blocks_nobody(api, clock, tmp_path):
     api.always = "hang:1"
     history = history_of(api, clock, tmp_path, provider_retries=0)
     history._timeout_s = 0.2
-    with pytest.raises(TradingAIError, match="does not answer"):
-        await fetched(history, FIRST, FIRST + DAY)
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    with pytest.raises(ProviderError, match="does not answer"):
+        await history.page(FIRST, FIRST + DAY)
+    beside.cancel()
+    assert turns > 5
 
 
-async def test_the_proxy_is_used_and_its_password_is_not_told(tmp_path):
+class Proxy(socketserver.StreamRequestHandler):
+    """Notes where it is asked to connect to, and does not."""
+
+    def handle(self):
+        self.server.asked.append(self.rfile.readline().decode().split()[:2])
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+
+async def test_everything_goes_through_the_proxy_and_its_password_is_not_told(tmp_path):
     fresh_yfinance()
-    proxy = "http://operator:hidden@127.0.0.1:9"
-    settings = plain_settings(provider_timeout_s=2, provider_retries=0)
-    settings = settings.model_copy(update={"proxy_url": settings_secret(proxy)})
-    rng = np.random.default_rng(1)
-    history = YahooHistory(BTC, settings, clock=RealClock(), rng=rng, cache=tmp_path / "yfinance")
-    first = history.earliest_us()
-    with pytest.raises(TradingAIError, match="does not answer") as refused:
-        await fetched(history, first, first + DAY)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        proxy = f"http://operator:hidden@127.0.0.1:{server.server_address[1]}"
+        settings = plain_settings(provider_timeout_s=2, provider_retries=0)
+        settings = settings.model_copy(update={"proxy_url": SecretStr(proxy)})
+        rng = np.random.default_rng(1)
+        history = YahooHistory(BTC, settings, clock=RealClock(), rng=rng, cache=tmp_path / "yfinance")
+        first = history.earliest_us()
+        with pytest.raises(ProviderError, match="does not answer") as refused:
+            await history.page(first, first + DAY)
+        server.shutdown()
+    assert ["CONNECT", "query2.finance.yahoo.com:443"] in server.asked
+    assert {method for method, _ in server.asked} == {"CONNECT"}
     assert "hidden" not in refused.value.message
     fresh_yfinance()
-
-
-def settings_secret(text):
-    from pydantic import SecretStr
-
-    return SecretStr(text)
