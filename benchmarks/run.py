@@ -235,6 +235,24 @@ def execution(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
+def challenge(bench: Bench) -> list[Row]:
+    """10,000 attempts at a challenge, of either account, on one core."""
+    import bench_challenge
+
+    del bench
+    rows = []
+    for account in ("2-step", "1-step"):
+        found = bench_challenge.measure(account, 10_000, 321, 20.0)
+        seconds, alone = found["seconds"], found["one_by_one_s"]
+        rows.append(
+            Row(
+                f"challenge simulation, 10,000 attempts, {account}", seconds, "s", 1.0, "≤",
+                "one by one through the risk code, extrapolated", alone, alone / seconds, found["cpu_s"],
+            )
+        )  # fmt: skip
+    return rows
+
+
 def _candles_of(bench: Bench) -> list[str]:
     """The coins, generated where the candles benchmark has not done it before."""
     from tradingai.engine.core.paths import HomePaths
@@ -256,6 +274,7 @@ BENCHMARKS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "training": training,
     "scan": scan,
     "execution": execution,
+    "challenge": challenge,
 }
 
 
