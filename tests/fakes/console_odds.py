@@ -78,7 +78,7 @@ def refused() -> JobView:
     """There were too few days."""
     return job(
         31, "simulate", "challenge", "failed", "12:04:14", ended_at=at("12:04:16"), took_s=2.0,
-        message="run replay-20251110T010700-8782df holds 2 whole Prague days with 237 trades; "
+        message="run replay-20251110T010700-8782df holds 2 usable days with 237 trades; "
         "odds need 10 days and 30 trades",
         remedy="`tradingai replay --hours 432` trades 18 days; then run this again.",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from tradingai.engine.core.candles import datetime_to_us
 from tradingai.engine.decision.state import DeskConfig, open_desk
 from tradingai.engine.store.database import Store
 from tradingai.engine.store.run_table import RunKind, RunRow
-from tradingai.engine.store.scan_rows import DeskChangeRow, ScanRecord, ScanRow, TradeRow
+from tradingai.engine.store.scan_rows import DecisionRow, DeskChangeRow, ScanRecord, ScanRow, TradeRow
 from tradingai.engine.store.scan_table import RunResultRow
 
 from tests.fakes.homes import open_store
@@ -42,7 +42,13 @@ def trades_of(days: int, seed: int = 4) -> list[TradeRow]:
 
 
 async def add_run(
-    store: Store, run: str, days: int, *, kind: RunKind = "replay", halted_days: tuple[int, ...] = ()
+    store: Store,
+    run: str,
+    days: int,
+    *,
+    kind: RunKind = "replay",
+    halted_days: tuple[int, ...] = (),
+    models: dict[str, str] | None = None,
 ) -> None:
     """A finished run of so many days from START with :func:`trades_of` them and a scan an hour."""
     config = DeskConfig()
@@ -54,7 +60,11 @@ async def add_run(
         at = START + timedelta(hours=hour)
         guard = "HALTED" if hour // 24 in halted_days else "ACTIVE"
         scan = ScanRow(hour + 1, at, at, "done", "", 9.0, 9.0, None, False, "", 2e5, 2e5, 0.0, guard)
-        records.append(ScanRecord(scan, trades=tuple(trades_of(days)) if hour == 0 else ()))
+        decision = DecisionRow(
+            hour + 1, 0, "BTC-USD", at, at, "below_threshold", "", 0.6, 0.6, "long", "low", 0.75, 1.0, {},
+            models or {}, "i", False, None,
+        )  # fmt: skip
+        records.append(ScanRecord(scan, (decision,), trades=tuple(trades_of(days)) if hour == 0 else ()))
     await store.scans.append(run, records, desk)
     await store.scans.finish(RunResultRow(run, "finished", {}, {}))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from tradingai.cli.odds import show_odds
@@ -16,7 +18,9 @@ from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.queries.assemble import SnapshotReader
 from tradingai.engine.queries.snapshot import Interest
 from tradingai.engine.risk.costs import ExecutionCosts, filled
-from tradingai.engine.runtime.challenge import check_request, read_source, simulate
+from tradingai.engine.runtime import challenge_source
+from tradingai.engine.runtime.challenge import check_request, simulate
+from tradingai.engine.runtime.challenge_source import read_source
 from tradingai.screens.carrier import surroundings
 
 from tests.fakes.command_line import tradingai
@@ -25,9 +29,9 @@ from tests.fakes.traded_home import RUN, add_run, traded_home, trades_of
 
 
 async def test_the_days_are_those_that_the_run_covers_from_midnight_to_midnight(tmp_path):
-    async with open_store(tmp_path / "home") as (store, _):
+    async with open_store(tmp_path / "home") as (store, paths):
         await add_run(store, RUN, 30)
-        source = await read_source(store, None)
+        source = await read_source(store, paths, None)
     document = source.as_json()
     assert (document["run"], document["kind"], document["days"]) == (RUN, "replay", 29)
     assert (document["first_day"], document["last_day"]) == ("2025-10-02", "2025-10-30")
@@ -41,9 +45,9 @@ async def test_the_days_are_those_that_the_run_covers_from_midnight_to_midnight(
 
 async def test_what_a_stop_costs_is_what_the_guard_reckons_with(tmp_path):
     """Filled 9 bps above the reference, stopped 9 bps below the stop, two commissions; 1 R is 500 $."""
-    async with open_store(tmp_path / "home") as (store, _):
+    async with open_store(tmp_path / "home") as (store, paths):
         await add_run(store, RUN, 15)
-        source = await read_source(store, None)
+        source = await read_source(store, paths, None)
     costs = ExecutionCosts()
     away = costs.stressed("BTC-USD", 0).market_bps
     entry = filled(40_000.0, 1, away)
@@ -55,29 +59,54 @@ async def test_what_a_stop_costs_is_what_the_guard_reckons_with(tmp_path):
 
 
 async def test_the_longest_replay_is_taken_and_halted_days_are_not(tmp_path):
-    async with open_store(tmp_path / "home") as (store, _):
+    async with open_store(tmp_path / "home") as (store, paths):
         await add_run(store, "replay-1", 25)
         await add_run(store, "replay-2", 40, halted_days=tuple(range(12, 40)))
         await add_run(store, "replay-3", 20)
         await add_run(store, "live-1", 60, kind="live")
         await add_run(store, "drill-1", 60, kind="drill")
-        assert (await read_source(store, None)).span.run_id == "replay-1"
-        halted = await read_source(store, "replay-2")
-        assert (len(halted.history.days), halted.left_out) == (11, 4 * 29)
-        assert (await read_source(store, "live-1")).span.kind == "live"
+        assert (await read_source(store, paths, None)).span.run_id == "replay-1"
+        halted = await read_source(store, paths, "replay-2")
+        assert (len(halted.history.days), halted.halted_days, halted.left_out) == (11, 28, 4 * 29)
+        assert (await read_source(store, paths, "live-1")).span.kind == "live"
         with pytest.raises(MissingError, match="no run drill-1"):
-            await read_source(store, "drill-1")
+            await read_source(store, paths, "drill-1")
+
+
+async def test_days_that_the_models_were_made_with_are_left_out(tmp_path, monkeypatch):
+    """Of two models the one that was tested on less decides; its test range begins on October 9."""
+    starts = {
+        "lstm_BTC-USD": datetime(2025, 10, 4, 12, 0, tzinfo=UTC),
+        "ensemble": datetime(2025, 10, 9, 8, 0, tzinfo=UTC),
+    }
+    ledger = SimpleNamespace(evaluations=lambda model, version: (model,) if version == "v1.0.0" else ())
+    monkeypatch.setattr(challenge_source, "read_ledger", lambda _: ledger)
+    monkeypatch.setattr(
+        challenge_source, "read_certificate",
+        lambda _, model: SimpleNamespace(coins=[SimpleNamespace(start=at) for at in (starts[model], None)]),
+    )  # fmt: skip
+    async with open_store(tmp_path / "home") as (store, paths):
+        await add_run(store, "replay-1", 30, models=dict.fromkeys(starts, "v1.0.0"), halted_days=(20,))
+        await add_run(store, "replay-2", 28, models=dict.fromkeys(starts, "v0.9.0"))
+        assert (await read_source(store, paths, None)).span.run_id == "replay-2"
+        source = (await read_source(store, paths, "replay-1")).as_json()
+        assert (source["first_day"], source["seen_days"], source["halted_days"]) == ("2025-10-10", 8, 2)
+        assert source["models"] == dict.fromkeys(starts, "v1.0.0")
+        assert source["days"] == 29 - 8 - 2
+        await add_run(store, "replay-3", 16, models=dict.fromkeys(starts, "v1.0.0"))
+        with pytest.raises(MissingError, match="7 usable days with 28 trades, 8 seen by its models"):
+            await read_source(store, paths, "replay-3")
 
 
 async def test_too_little_to_draw_from_names_the_command_that_makes_more(tmp_path):
-    async with open_store(tmp_path / "home") as (store, _):
+    async with open_store(tmp_path / "home") as (store, paths):
         with pytest.raises(MissingError, match="no replay") as none:
-            await read_source(store, None)
+            await read_source(store, paths, None)
         await add_run(store, RUN, 10)
-        with pytest.raises(MissingError, match="9 whole Prague days with 36 trades") as few:
-            await read_source(store, None)
+        with pytest.raises(MissingError, match="9 usable days with 36 trades") as few:
+            await read_source(store, paths, None)
         with pytest.raises(MissingError, match="no run nobody") as unknown:
-            await read_source(store, "nobody")
+            await read_source(store, paths, "nobody")
     assert "replay --hours" in none.value.remedy
     assert "replay --hours" in few.value.remedy
     assert RUN in unknown.value.remedy
@@ -102,9 +131,9 @@ def test_numbers_that_mean_nothing_are_refused(attempts, seed, risk, named):
 
 
 async def test_the_text_fits_80_columns_and_says_every_figure(tmp_path, capsys):
-    async with open_store(tmp_path / "home") as (store, _):
+    async with open_store(tmp_path / "home") as (store, paths):
         await add_run(store, RUN, 30)
-        source = await read_source(store, None)
+        source = await read_source(store, paths, None)
     request = OddsRequest(200, 7, (0.5, 1.0), histories=10)
     found = simulate(source, DeskConfig(), request, SilentReporter())
     show_odds(found)

@@ -491,7 +491,7 @@ def test_the_odds_tell_how_far_they_are_and_why_they_failed():
     playing = odds_text(console_odds.with_job(none_yet, console_odds.playing()))
     assert "7,500 of 32,000 attempts" in playing
     failed = odds_text(console_odds.with_job(none_yet, console_odds.refused()))
-    assert "holds 2 whole Prague days with 237 trades" in " ".join(failed.split())
+    assert "holds 2 usable days with 237 trades" in " ".join(failed.split())
     assert "`tradingai replay --hours 432`" in failed
     warned = odds_text(console_odds.with_odds(full(), warnings=[console_odds.FEW_DAYS]))
     assert console_odds.FEW_DAYS in warned
