@@ -241,6 +241,19 @@ def test_an_account_that_no_entry_is_allowed_to_is_told_apart():
     assert (resting["endings"]["undecided"], resting["stuck"]) == (1.0, 0.0)
 
 
+def test_at_a_trailing_floor_it_is_told_as_well():
+    """Two days of +4 % lift the floor to 98 %; ten of −1 % come down to it, or without them to 90 %."""
+    trailing = replace(WALK, max_loss_mode="trailing", targets=(0.5, None))
+    history, played_by = one_a_day([4.0, -1.0]), config(trailing, 0.01, max_days=14)
+    draws = np.array([[0, 0, *[1] * 12], [1] * 14, [1] * 9 + [0] * 5])
+    many = play_many(DayTable.of(history), draws, played_by)
+    alone = [play(history, row, played_by) for row in draws.tolist()]
+    assert [(one.ending, one.day) for one in alone] == [("undecided", 14)] * 3
+    assert [one.balance for one in alone] == pytest.approx([196_000.0, 180_000.0, 222_000.0])
+    assert many.balance.tolist() == pytest.approx([one.balance for one in alone])
+    assert many.stuck.tolist() == [True, True, False]
+
+
 class Told(SilentReporter):
     """Keeps all progress; stops when asked to."""
 
@@ -272,5 +285,5 @@ def test_attempts_that_the_risk_code_would_end_otherwise_are_no_result(monkeypat
     from tradingai.engine.challenge import odds as module
 
     monkeypatch.setattr(module, "play", lambda *_: play(*_)._replace(day=77))
-    with pytest.raises(JobError, match="attempt 0 of the simulation"):
+    with pytest.raises(JobError, match=r"attempt \d+ of the simulation .* by the guard itself"):
         odds(mixed_history(), config(risk_fraction=0.01), few(200, ()), SilentReporter())

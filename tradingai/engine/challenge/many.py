@@ -17,7 +17,17 @@ from tradingai.engine.challenge.block import Block
 from tradingai.engine.challenge.history import ChallengeConfig
 from tradingai.engine.challenge.plain import PlainDays
 from tradingai.engine.challenge.plain_run import PlainRun
-from tradingai.engine.challenge.table import PASSED, RUNNING, Accounts, DayTable, Draws, Floats, Ints
+from tradingai.engine.challenge.table import (
+    PASSED,
+    RUNNING,
+    UNDECIDED,
+    Accounts,
+    Bools,
+    DayTable,
+    Draws,
+    Floats,
+    Ints,
+)
 
 _ROWS_A_BLOCK: Final = 8192
 
@@ -33,6 +43,8 @@ class Outcomes:
     balance: Floats
     """NaN where it passed: by how much more than the target is not followed."""
     delay_days: Ints
+    stuck: Bools
+    """Undecided, and the total stop has the guard refuse every trade of every day: it would stay so."""
 
     @classmethod
     def together(cls, parts: Sequence[Outcomes]) -> Self:
@@ -77,7 +89,10 @@ class _Many:
             report(len(self.draws) - len(rows))
         accounts = self.accounts
         balance = np.where(accounts.ending == PASSED, np.nan, accounts.balance)
-        return Outcomes(accounts.ending, accounts.day, accounts.phase, balance, accounts.delay)
+        return Outcomes(
+            accounts.ending, accounts.day, accounts.phase, balance, accounts.delay,
+            (accounts.ending == UNDECIDED) & self.plain.stuck(accounts, self.config),
+        )  # fmt: skip
 
     def _run_ahead(self, rows: Ints) -> Ints:
         """Go on by plain days; returns the attempts that came to a day which is none."""

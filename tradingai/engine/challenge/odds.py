@@ -15,7 +15,6 @@ from tradingai.engine.challenge.many import Outcomes, play_many
 from tradingai.engine.challenge.table import PASSED, DayTable, Draws, Floats, Ints
 from tradingai.engine.core.errors import JobError
 from tradingai.engine.core.reporting import Progress, Reporter
-from tradingai.engine.risk.ftmo import floor_heights, reaches
 
 FEW_DAYS: Final = 60
 """Fewer days of history are warned of."""
@@ -28,7 +27,7 @@ BINS: Final = 9
 _CHUNK: Final = 2_500
 """Attempts between two safe points; part of what a seed means."""
 _CHECKED: Final = 5
-_CHECKED_EVENTS: Final = 4_000
+_CHECKED_EVENTS: Final = 10_000
 """About so many events are played again one by one."""
 _MAIN, _SAMPLING = range(2)
 """Streams of random numbers of one seed."""
@@ -99,7 +98,7 @@ def odds(
         "seed": request.seed,
         **_rates(outcomes),
         "sampling": [min(low, rate), max(high, rate)],
-        "stuck": _stuck(outcomes, history, config),
+        "stuck": float(outcomes.stuck.mean()),
         "days_to_pass": _days(outcomes),
         "histogram": _histogram(outcomes),
         "best_day": _best_day(outcomes, config),
@@ -232,23 +231,11 @@ def _best_day(outcomes: Outcomes, config: ChallengeConfig) -> dict[str, Any] | N
     return {"delayed": share, "median_days": median}
 
 
-def _stuck(outcomes: Outcomes, history: History, config: ChallengeConfig) -> float:
-    """The part of all attempts that is undecided because a static total stop refuses every entry."""
-    rules, initial = config.risk.rules, config.risk.initial_balance
-    if rules.max_loss_mode != "static":
-        return 0.0
-    least = min((trade.stop_r for day in history.days for trade in day.trades), default=np.inf)
-    _, _, _, stop = floor_heights(rules, initial, initial, initial)
-    undecided = outcomes.ending == ENDINGS.index("undecided")
-    room = outcomes.balance - least * config.risk_fraction * initial
-    return float(np.mean(undecided & ~reaches(room, stop, initial)))
-
-
 def _check(history: History, draws: Draws, config: ChallengeConfig, outcomes: Outcomes) -> int:
     """Play some attempts again through the risk code itself. Raises JobError when one ends otherwise."""
-    events = 2 * history.trades / len(history.days)
-    most = _CHECKED_EVENTS / (_CHECKED * max(events, 1.0))
-    rows = np.flatnonzero(outcomes.day <= most)[:_CHECKED]
+    events = outcomes.day * max(1.0, 2 * history.trades / len(history.days))
+    shortest = np.argsort(events[:_CHUNK], kind="stable")[:_CHECKED]
+    rows = shortest[np.cumsum(events[shortest]) <= _CHECKED_EVENTS]
     for row in rows:
         again = play(history, draws[row].tolist(), config)
         found = (ENDINGS[outcomes.ending[row]], int(outcomes.day[row]))

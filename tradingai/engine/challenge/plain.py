@@ -8,13 +8,17 @@ history that way once, at full and at reduced risk; an account then needs a comp
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from tradingai.engine.challenge.block import Block
 from tradingai.engine.challenge.history import ChallengeConfig
 from tradingai.engine.challenge.table import Accounts, Bools, DayTable, Floats, Ints
+from tradingai.engine.risk.ftmo import floor_heights
+
+DOUBT: Final = 4e-9
+"""Of the initial balance: what lies this near to a bound is not decided by sums made in another order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +78,17 @@ class PlainDays:
             span=span,
             keyed=changes + rows * span,
         )
+
+    def stuck(self, accounts: Accounts, config: ChallengeConfig) -> Bools:
+        """Whether flat accounts at full risk have no room above the total stop for any trade: [N].
+
+        Without a trade neither balance nor floor moves again.
+        """
+        initial = config.risk.initial_balance
+        highest = np.maximum(accounts.highest, accounts.balance)
+        _, _, _, stop = floor_heights(config.risk.rules, initial, accounts.balance, highest)
+        least = self.least_need[::2].min(initial=np.inf)
+        return np.asarray(accounts.balance - least < stop - DOUBT * initial)
 
     def has_flat(self, keys: Ints, low: Floats, high: Floats) -> Bools:
         """Whether row ``keys`` has a flat moment with a change of ``low`` … ``high``: [n] each."""

@@ -9,13 +9,11 @@ import numpy as np
 from tradingai.engine.challenge.attempt import ENDINGS
 from tradingai.engine.challenge.block import phase_targets
 from tradingai.engine.challenge.history import ChallengeConfig
-from tradingai.engine.challenge.plain import PlainDays
+from tradingai.engine.challenge.plain import DOUBT, PlainDays
 from tradingai.engine.challenge.table import RUNNING, UNDECIDED, Accounts, Bools, Draws, Floats, Ints
 from tradingai.engine.risk.ftmo import floor_heights, reaches
 
 _TOTAL_STOP: Final = ENDINGS.index("total_stop")
-_DOUBT: Final = 4e-9
-"""Of the initial balance: what lies this near to a bound is not decided by sums made in another order."""
 _LEAST_GOING_ON: Final = 0.75
 """Of the attempts: with fewer, it is worth leaving the others behind."""
 
@@ -29,8 +27,7 @@ class PlainRun:
         self.rules, self.initial = config.risk.rules, config.risk.initial_balance
         self.trailing = self.rules.max_loss_mode == "trailing"
         self.targets = phase_targets(config)
-        self.doubt = _DOUBT * self.initial
-        self.least_need = float(plain.least_need[::2].min(initial=np.inf))
+        self.doubt = DOUBT * self.initial
         self.waits = np.zeros(len(accounts.day), bool)
         """[n]: who came to such a day."""
 
@@ -91,7 +88,7 @@ class PlainRun:
         accounts.day += who
 
     def _idle(self, rows: Ints) -> None:
-        """Days without an entry."""
+        """Days without an entry; who will never have one again is at the end at once."""
         if len(rows) == 0:
             return
         accounts = self.accounts
@@ -107,14 +104,8 @@ class PlainRun:
         going_on = rows[accounts.ending[rows] == RUNNING]
         accounts.halted[going_on] = False
         accounts.day[going_on] += 1
-        if not self.trailing:
-            self._give_up(going_on)
-
-    def _give_up(self, rows: Ints) -> None:
-        """Where a static total stop allows no trade of any day, an account waits for the end: end it now."""
-        accounts = self.accounts
-        _, _, _, stop = floor_heights(self.rules, self.initial, self.initial, self.initial)
-        stuck = rows[accounts.balance[rows] - self.least_need < stop - self.doubt]
+        now = accounts.take(going_on)
+        stuck = going_on[self.plain.stuck(now, self.config)]
         accounts.ending[stuck] = UNDECIDED
         accounts.day[stuck] = self.config.max_days
 
