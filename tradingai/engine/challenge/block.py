@@ -48,6 +48,7 @@ class Block:
         count = len(days)
         self.table, self.config, self.accounts, self.days = table, config, accounts, days
         self.initial = config.risk.initial_balance
+        self.targets = phase_targets(config)
         self.mae, self.stop, self.notional = np.zeros(count), np.zeros(count), np.zeros(count)
         self.opened, self.traded = np.zeros(count, np.int64), np.zeros(count, bool)
         self.size = np.zeros((count, table.trades))
@@ -62,9 +63,12 @@ class Block:
 
     def set_floors(self) -> None:
         """The floors of the day that has begun."""
-        self.floors = floor_heights(
+        daily_limit, daily_stop, total_limit, total_stop = floor_heights(
             self.config.risk.rules, self.initial, self.accounts.day_start, self.accounts.highest
         )
+        self.limits = daily_limit, np.broadcast_to(total_limit, self.days.shape)
+        self.stops = np.maximum(daily_stop, total_stop)
+        """[N]: the higher of the two internal stops; a limit lies below its stop."""
 
     def play(self) -> None:
         """The day, its midnight, and what closes after it."""
@@ -127,16 +131,13 @@ class Block:
         self.emitted_high[rows] += 1
 
     def _above_stops(self, rows: Ints, if_stopped: Floats, held: Bools) -> Bools:
-        _, daily_stop, _, total_stop = self.floors_of(rows)
-        balance = self.accounts.balance[rows]
-        _, next_daily, _, next_total = self.later_floors(rows, balance)
-        later = reaches(if_stopped, next_daily, self.initial) & reaches(if_stopped, next_total, self.initial)
-        now = reaches(if_stopped, daily_stop, self.initial) & reaches(if_stopped, total_stop, self.initial)
-        return np.asarray(now & (later | ~held))
-
-    def floors_of(self, rows: Ints) -> tuple[Floats, ...]:
-        """Daily limit and stop, total limit and stop: [rows] each."""
-        return tuple(np.broadcast_to(one, self.days.shape)[rows] for one in self.floors)
+        above = np.asarray(reaches(if_stopped, self.stops[rows], self.initial))
+        late = np.flatnonzero(held)
+        if len(late):
+            balance = self.accounts.balance[rows[late]]
+            _, daily, _, total = self.later_floors(rows[late], balance)
+            above[late] &= reaches(if_stopped[late], np.maximum(daily, total), self.initial)
+        return above
 
     def later_floors(self, rows: Ints, balance: Floats) -> tuple[Floats, ...]:
         """The floors if the next midnight found this balance."""
@@ -147,18 +148,18 @@ class Block:
         """The guard looks at the lowest equity until the next event."""
         accounts = self.accounts
         lowest = accounts.balance[rows] + self.mae[rows]
-        daily_limit, daily_stop, total_limit, total_stop = self.floors_of(rows)
-        daily = ~reaches(lowest, daily_limit, self.initial)
-        total = ~reaches(lowest, total_limit, self.initial) & ~daily
-        stopped = ~reaches(lowest, daily_stop, self.initial) | ~reaches(lowest, total_stop, self.initial)
-        accounts.ending[rows[daily]], accounts.ending[rows[total]] = _DAILY, _TOTAL
-        accounts.halted[rows] |= daily | total | stopped
-        self.liquidate(rows[accounts.halted[rows]])
+        crossed = np.flatnonzero(~reaches(lowest, self.stops[rows], self.initial))
+        if len(crossed) == 0:
+            return
+        rows, lowest = rows[crossed], lowest[crossed]
+        daily, total = (~reaches(lowest, limit[rows], self.initial) for limit in self.limits)
+        accounts.ending[rows[total]] = _TOTAL
+        accounts.ending[rows[daily]] = _DAILY
+        accounts.halted[rows] = True
+        self.liquidate(rows)
 
     def liquidate(self, rows: Ints) -> None:
         """Open trades of a halted account end at their worst."""
-        if len(rows) == 0:
-            return
         self.accounts.balance[rows] += self.mae[rows]
         self.size[rows] = 0.0
         self._none_open(rows)
@@ -194,11 +195,15 @@ class Block:
     def look(self, rows: Ints) -> None:
         """Whether flat accounts have met the objective."""
         accounts, rules = self.accounts, self.config.risk.rules
+        if len(rows) == 0:
+            return
         profit = accounts.balance[rows] - self.initial
-        met = reaches(profit, phase_targets(self.config)[accounts.phase[rows]], self.initial)
+        met = reaches(profit, self.targets[accounts.phase[rows]], self.initial)
         met &= accounts.days_traded[rows] >= rules.min_trading_days
+        if not met.any():
+            return
         rows, profit = rows[met], profit[met]
-        if len(rows) and rules.best_day_share is not None:
+        if rules.best_day_share is not None:
             today = accounts.balance[rows] - accounts.day_start[rows]
             best = np.maximum(accounts.best_day[rows], today)
             even = (profit > 0) & is_even(best / np.where(profit > 0, profit, 1.0), rules.best_day_share)
@@ -221,8 +226,7 @@ class Block:
         accounts.highest[rows] = np.maximum(accounts.highest[rows], balance)
         accounts.reducing[rows] = False
         self.set_floors()
-        _, daily_stop, _, total_stop = self.floors_of(rows)
-        lost = ~reaches(balance, daily_stop, self.initial) | ~reaches(balance, total_stop, self.initial)
+        lost = ~reaches(balance, self.stops[rows], self.initial)
         accounts.ending[rows[accounts.halted[rows] & lost]] = _TOTAL_STOP
         rows = rows[accounts.ending[rows] == RUNNING]
         accounts.halted[rows] = False
@@ -233,4 +237,6 @@ class Block:
 def _has_room(used: Ints, times: Floats, rows: Ints, limit: int, after: Floats) -> Bools:
     """Whether fewer than ``limit`` of the ``used`` times of each row lie after ``after`` [rows]."""
     full = used >= limit
+    if not full.any():
+        return ~full
     return np.asarray(~full | (times[rows, np.where(full, used - limit, 0)] <= after))

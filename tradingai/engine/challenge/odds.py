@@ -24,7 +24,7 @@ HISTORIES: Final = 200
 ATTEMPTS_A_HISTORY: Final = 50
 ATTEMPTS_A_RISK: Final = 2_000
 BINS: Final = 9
-_CHUNK: Final = 2_500
+_CHUNK: Final = 10_000
 """Attempts between two safe points; part of what a seed means."""
 _CHECKED: Final = 5
 _CHECKED_EVENTS: Final = 10_000

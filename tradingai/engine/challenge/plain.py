@@ -110,15 +110,18 @@ class _Unbounded(Block):
 
     def set_floors(self) -> None:
         """None until midnight."""
-        super().set_floors()
-        nowhere = -np.inf
-        daily_limit, daily_stop = self.floors[:2] if self.after else (nowhere, nowhere)
-        self.floors = (daily_limit, daily_stop, nowhere, nowhere)
+        nowhere = np.full(len(self.days), -np.inf)
+        daily_limit, daily_stop, _, _ = super().later_floors(
+            np.arange(len(self.days)), self.accounts.day_start
+        )
+        self.limits = (daily_limit if self.after else nowhere), nowhere
+        self.stops = daily_stop if self.after else nowhere
 
     def later_floors(self, rows: Ints, balance: Floats) -> tuple[Floats, ...]:
         """The next day's daily floors; the total ones are those of today, or lower than these."""
         daily_limit, daily_stop, _, _ = super().later_floors(rows, balance)
-        return daily_limit, daily_stop, np.full(len(rows), -np.inf), np.full(len(rows), -np.inf)
+        nowhere = np.full(len(rows), -np.inf)
+        return daily_limit, daily_stop, nowhere, nowhere
 
     def watch(self, rows: Ints) -> None:
         """Take down how low it gets."""
