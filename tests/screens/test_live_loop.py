@@ -96,7 +96,7 @@ async def test_another_engine_is_named_and_the_choice_is_kept_for_later(sure_pat
 
 
 async def test_a_loop_that_cannot_begin_says_why(sure_paths):
-    (sure_paths.root / ".env").write_text("DATA_PROVIDER=ccxt\n")
+    (sure_paths.root / ".env").write_text("DATA_PROVIDER=file\n")
     engine = live(sure_paths.root)
     await engine.start()
     try:
