@@ -217,7 +217,7 @@ async def test_five_days_with_an_outage_and_a_crash_end_in_no_go_that_names_both
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 async def test_five_clean_days_hold_all_but_what_needs_real_time(tmp_path):
-    async with observed(tmp_path / "home", days=5.3, tested_hours=48.0) as home:
+    async with observed(tmp_path / "home", days=5.3, tested_hours=72.0, paper_risk_pct=0.01) as home:
         await home.begin()
         await home.start_loop()
         await home.run(60)
