@@ -55,7 +55,7 @@ def test_markdown_is_made_of_the_document_alone():
     assert text == as_markdown(document)
     for words in (
         "# day3: so far: NO-GO", "54:04 of 72:00 h", "| win rate | 57.1 % | 56.1 % | -1.0 pt |",
-        "| high | 57.0 % | 60.0 % | +3.0 pt |", "gap, gap of 412 s; 45.20 h before it do not count",
+        "| high tier | 57.0 % | 60.0 % | +3.0 pt |", "gap, gap of 412 s; 45.20 h before it do not count",
         "131 of 131 alerts delivered; p50 0.7 s, p95 1.9 s; 1 repeats, 0 dead letters.",
         "operator (cli) typed GO at 72.10 h (does not count: the clock was restarted after it)",
         "Again: `tradingai replay --hours 424 --end T`", "SYNTHETIC candles",

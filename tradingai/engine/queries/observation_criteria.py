@@ -142,7 +142,7 @@ def _verdict(word: VerdictWord, deciding: Sequence[Criterion]) -> VerdictView:
     first = deciding[0]
     others = list(dict.fromkeys(one.title for one in deciding[1:] if one is not first))
     also = f" Neither holds: {'; '.join(others)}." if others else ""
-    return VerdictView(word, first.id, f"{first.title}: {first.measured}. {first.evidence}.{also}")
+    return VerdictView(word, first.id, f"{first.title}: {first.measured}; {first.evidence}.{also}")
 
 
 # -- the clock

@@ -14,6 +14,12 @@ from tradingai.engine.queries.observation_views import TIERS, ObservationView, h
 SCHEMA: Final = 1
 REPLAY: Final = "REPLAY"
 SCALED: Final = "SCALED"
+_TIER_WORDS: Final[Mapping[str, str]] = {
+    "high": "high tier",
+    "medium": "medium tier",
+    "low": "low tier",
+    "none": "below the tiers",
+}
 _STATES: Final[Mapping[str, str]] = {
     "holds": "✓ holds",
     "counting": "● counting",
@@ -152,7 +158,7 @@ def _evidence(document: Mapping[str, Any]) -> Iterator[str]:
     for tier in TIERS:
         there = None if base is None else base["tiers"].get(tier, 0.0 if base["scored"] else None)
         here = seen["tiers"].get(tier, 0.0) if seen["scored"] else None
-        yield f"| {tier} | {_share(there)} | {_share(here)} | {_off(here, there)} |"
+        yield f"| {_TIER_WORDS[tier]} | {_share(there)} | {_share(here)} | {_off(here, there)} |"
     yield f"| scored decisions | {_count(base, 'scored')} | {seen['scored']:,} | |"
     yield ""
     if base is not None:

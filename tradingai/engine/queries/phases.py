@@ -260,8 +260,9 @@ def _with_jobs(phase: Phase, facts: Facts) -> Phase:
     running = [job for job in jobs if job.state in {"running", "queued"}]
     if running:
         return replace(phase, state="running", detail="; ".join(_job_line(job) for job in running))
-    if not jobs or phase.state == "done":
-        return phase
+    begun = phase.id == "observation" and facts.observation.state == "running"
+    if not jobs or phase.state == "done" or begun:
+        return phase  # a start that was refused says nothing of the observation that runs
     newest = jobs[0]
     if newest.state == "failed":
         words = newest.error or {}

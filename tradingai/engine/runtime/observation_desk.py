@@ -199,7 +199,7 @@ class ObservationDesk:
         with reading(self._database) as connection:
             view = replay_view(connection, run_id, self._settings)
         document = observation_document(view, now)
-        written = write_report(self._paths, self._clock, f"replay-{run_id}", document)
+        written = write_report(self._paths, self._clock, run_id, document)
         return {**document, "path": written.markdown_path}
 
     # -- reading
