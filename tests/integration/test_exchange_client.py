@@ -299,6 +299,27 @@ async def test_requests_keep_the_published_distance(exchange, cost):
     assert np.diff([request.at for request in api.pages]).min() == pytest.approx(cost / HEADROOM)
 
 
+@pytest.mark.parametrize(("fault", "held_s"), [("429:120", 120), ("418:259200", 900)])
+async def test_what_the_exchange_asks_for_holds_everybody_and_is_told(fault, held_s):
+    clock = LeapingClock()
+    told = []
+    given = {"clock": clock, "rng": np.random.default_rng(1), "pace": OwnPace(clock)}
+    with exchange_api("binance", NOW) as api:
+        api.list("BTC", "USDT", REAL)
+        api.always = fault
+        async with ExchangeClient(api.settings(provider_retries=0), **given) as client:
+            with pytest.raises(ProviderError, match="too many requests"):
+                await page(client)
+        began = clock.slept
+        other = ExchangeClient(api.settings(), on_pause=lambda *what: told.append(what), **given)
+        async with other as client:
+            await client.market("BTC-USD")
+    assert [(reason, round(pause)) for reason, pause in told] == [
+        ("binance has asked to be left alone", held_s)
+    ]
+    assert clock.slept - began == pytest.approx(held_s, abs=1)
+
+
 async def test_what_the_safe_point_raises_ends_a_wait():
     calls = 0
 

@@ -47,12 +47,26 @@ def test_turns_are_spaced_and_a_hold_is_for_everybody(tmp_path, shared):
     assert one.reserve(0.1) == pytest.approx(30.1)
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "1e99", "nan", f"{1000 + 3 * LONGEST_HOLD_S}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "1e99 {boot}",
+        "nan {boot}",
+        f"{1000 + 3 * LONGEST_HOLD_S} {{boot}}",
+        "1010 before",
+        "1010",
+    ],
+)
 def test_a_pace_file_of_an_earlier_boot_or_of_nobody_is_past(tmp_path, text):
-    (tmp_path / "pace").write_text(text)
     pace = SharedPace(tmp_path / "pace", LeapingClock())
+    (tmp_path / "pace").write_text(text.format(boot=pace._boot))
+    assert pace._boot
     assert pace.reserve(0.5) == 0
     assert pace.reserve(0.5) == pytest.approx(0.5)
+    (tmp_path / "pace").write_text(f"1010 {pace._boot}")
+    assert pace.reserve(0.5) == pytest.approx(10)
 
 
 def test_a_pace_file_that_cannot_be_written_is_named(tmp_path):

@@ -36,6 +36,8 @@ from tradingai.engine.providers.exchange.traits import traits_of
 T = TypeVar("T")
 HEADROOM: Final = 0.9
 """The share of the published rate limit that is used: requests that left in time may arrive in a bunch."""
+A_LONG_TURN_S: Final = 5.0
+"""Whoever waits longer for its turn waits because the exchange has asked for it."""
 MOST_UNREAD_SHARE: Final = 0.05
 """A page is refused when more of its rows have a value that cannot be read."""
 DAY_US: Final = DAY_MINUTES * MINUTE_US
@@ -251,10 +253,10 @@ class ExchangeClient:
                 return await call()
             except failures as error:
                 fault = self._fault(error, what)
-            if not fault.again or attempt == self._retries:
-                raise fault.error
             if fault.wait_s is not None:
                 self._pace.hold(fault.wait_s)
+            if not fault.again or attempt == self._retries:
+                raise fault.error
             pause = max(fault.wait_s or 0.0, backoff_s(attempt, self._rng))
             if pause > self._patience_s:
                 raise fault.error
@@ -308,6 +310,8 @@ class ExchangeClient:
                     f"{self.exchange} has asked to be left alone: the next request may go in {pause:,.0f} s",
                     remedy=LATER,
                 )
+            if pause >= A_LONG_TURN_S:
+                self._on_pause(f"{exchange.id} has asked to be left alone", pause)
             await wait(pause, self._clock, self._safe_point)
 
         exchange.fetch = fetch

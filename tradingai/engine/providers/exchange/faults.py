@@ -83,7 +83,7 @@ class Fault:
     again: bool
     """Whether asking again can help."""
     wait_s: float | None = None
-    """How long the exchange asks everybody to wait first."""
+    """How long everybody is to wait first: what the exchange asks for, LONGEST_HOLD_S at the most."""
 
 
 def fault_of(error: Exception, answer: Answer, exchange: str, what: str, timeout_s: float) -> Fault:
@@ -106,7 +106,8 @@ def _too_many(answer: Answer, exchange: str) -> Fault:
     asked = "" if wait_s is None else f" and asks to wait {wait_s:,.0f} s"
     message = f"{exchange} answered {answer.status}, too many requests from this address{asked}"
     again = wait_s is None or wait_s <= LONGEST_HOLD_S
-    return Fault(ProviderError(message, remedy=LATER), again=again, wait_s=wait_s if again else None)
+    held_s = None if wait_s is None else min(wait_s, LONGEST_HOLD_S)
+    return Fault(ProviderError(message, remedy=LATER), again=again, wait_s=held_s)
 
 
 def _unreachable(error: Exception, exchange: str, what: str, timeout_s: float) -> Fault:

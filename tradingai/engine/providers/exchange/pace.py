@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -47,14 +48,16 @@ class OwnPace:
 
 
 class SharedPace:
-    """The turns of all processes that name the same file; it holds the monotonic time of the next free one.
+    """The turns of all processes that name the same file.
 
-    A time further ahead than anyone can have reserved is of an earlier boot and counts as past.
+    It holds the monotonic time of the next free one, and the boot that time belongs to: after another one it
+    counts as past, as does a time further ahead than anyone can have reserved.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
+        self._boot = _boot()
 
     def reserve(self, seconds: float) -> float:
         """As :meth:`Pace.reserve`. Raises TradingAIError when the file cannot be written."""
@@ -79,16 +82,23 @@ class SharedPace:
         """Read the next free moment, write the one after it; the lock ends when the file is closed."""
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         now = self._clock.monotonic()
-        start = max(now, _moment(os.pread(descriptor, 64, 0), now))
+        start = max(now, self._free(os.pread(descriptor, 128, 0).decode(errors="replace"), now))
         free = max(start + seconds, now + hold_s)
-        os.pwrite(descriptor, f"{free:032.6f}\n".encode(), 0)
+        os.pwrite(descriptor, f"{free:032.6f} {self._boot}\n".encode(), 0)
         return start - now
 
+    def _free(self, text: str, now: float) -> float:
+        """The stored time, or ``now`` where there is none that can be true."""
+        stored, _, boot = text.strip().partition(" ")
+        try:
+            free = float(stored)
+        except ValueError:
+            return now
+        return free if boot == self._boot and free <= now + 2 * LONGEST_HOLD_S else now
 
-def _moment(text: bytes, now: float) -> float:
-    """The stored time, or ``now`` where there is none that can be true."""
-    try:
-        free = float(text)
-    except ValueError:
-        return now
-    return free if free <= now + 2 * LONGEST_HOLD_S else now
+
+def _boot() -> str:
+    """What the kernel calls this boot; empty where it does not say."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
