@@ -126,6 +126,7 @@ async def test_an_approval_ends_it_in_go_and_nothing_later_changes_that(tmp_path
     async with observed(tmp_path / "home", days=5.3, **demands) as home:
         await full_but_for_approval(home)
         view = home.view(CHAT)
+        assert home.view().criteria == view.criteria, "what arrived does not depend on who asks"
         assert state_of(view) == {**dict.fromkeys(CRITERIA, "holds"), "approval": "open"}
         assert view.verdict.word == ""
         before = await home.report()

@@ -25,7 +25,7 @@ _TRADES: Final = (
     " WHERE trades.run_id = ? AND trades.scan_seq > ? AND trades.scan_seq <= ? AND signals.scan_seq > ?"
 )
 _HIGH: Final = (
-    "SELECT alerts.state, alerts.delivered_at, alerts.expires_at, alerts.delivery_s FROM signals"
+    "SELECT signals.key, alerts.state, alerts.delivered_at, alerts.expires_at, alerts.delivery_s FROM signals"
     " LEFT JOIN alerts ON alerts.channel = ? AND alerts.subject = signals.key AND alerts.subject <> ''"
     " AND alerts.run_id = signals.run_id"
     " WHERE signals.run_id = ? AND signals.scan_seq > ? AND signals.scan_seq <= ? AND signals.tier = 'high'"
@@ -102,22 +102,29 @@ class StretchEvidence:
         self._seen = last
 
     def delivery(
-        self, connection: sqlite3.Connection, chat: int | None, *, until: str | None = None
+        self, connection: sqlite3.Connection, channels: Sequence[str], *, until: str | None = None
     ) -> DeliveryFacts:
-        """What became of the high-tier signals by the time ``until`` (as stored; None: by now)."""
+        """What became of the high-tier signals by the time ``until`` (as stored; None: by now).
+
+        ``channels`` are the chats: a signal that reached one of them arrived.
+        """
         run_id, after = self.key
-        rows = connection.execute(_HIGH, (f"telegram:{chat}", run_id, after, self._seen)).fetchall()
-        arrived = [
-            row["delivery_s"]
-            for row in rows
-            if row["state"] == "delivered" and (until is None or row["delivered_at"] <= until)
-        ]
+        arrived: dict[str, float] = {}
+        lost: set[str] = set()
+        signals: set[str] = set()
+        for channel in channels or ("",):
+            for row in connection.execute(_HIGH, (channel, run_id, after, self._seen)):
+                signals.add(row["key"])
+                if row["state"] == "delivered" and (until is None or row["delivered_at"] <= until):
+                    arrived[row["key"]] = row["delivery_s"]
+                elif row["state"] in _LOST and not _missed_after(row, until):
+                    lost.add(row["key"])
         return DeliveryFacts(
-            signals=len(rows),
+            signals=len(signals),
             delivered=len(arrived),
-            lost=sum(row["state"] in _LOST and not _missed_after(row, until) for row in rows),
-            p95_s=percentile(sorted(arrived), 0.95),
-            configured=chat is not None,
+            lost=len(lost - arrived.keys()),
+            p95_s=percentile(sorted(arrived.values()), 0.95),
+            configured=bool(channels),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -56,6 +56,7 @@ _ALERTS: Final = (
     "SELECT state, unknown, delivery_s FROM"
     " (SELECT * FROM alerts WHERE channel = ? ORDER BY seq DESC LIMIT 2000) WHERE at >= ? AND at <= ?"
 )
+_CHANNELS: Final = "SELECT channel FROM alert_channels WHERE channel LIKE 'telegram:%' ORDER BY channel"
 _APPROVALS: Final = "SELECT * FROM observation_approvals WHERE observation_id = ? AND at <= ? ORDER BY number"
 _SNAPSHOTS: Final = "SELECT * FROM observation_snapshots WHERE observation_id = ? ORDER BY day"
 _VERDICT: Final = "SELECT * FROM observation_verdicts WHERE observation_id = ? ORDER BY number DESC LIMIT 1"
@@ -182,10 +183,17 @@ def drill_facts(
     return DrillFacts(parse_iso(row["started_at"]), document, unfit)
 
 
-def delivery_view(connection: sqlite3.Connection, chat: int | None, now: datetime) -> DeliveryView:
+def telegram_channels(connection: sqlite3.Connection, chat: int | None) -> tuple[str, ...]:
+    """The chats that alerts went to, and the configured one: what arrived does not depend on who asks."""
+    known = [row[0] for row in connection.execute(_CHANNELS)]
+    configured = [] if chat is None else [f"telegram:{chat}"]
+    return tuple(dict.fromkeys([*configured, *known]))
+
+
+def delivery_view(connection: sqlite3.Connection, channels: Sequence[str], now: datetime) -> DeliveryView:
     """Alerts of the last hours before ``now``."""
     since = stamp(now - timedelta(hours=DELIVERY_HOURS))
-    rows = connection.execute(_ALERTS, (f"telegram:{chat}", since, stamp(now))).fetchall()
+    rows = [row for one in channels for row in connection.execute(_ALERTS, (one, since, stamp(now)))]
     arrived = [row for row in rows if row["state"] == "delivered"]
     times = sorted(row["delivery_s"] for row in arrived)
     return DeliveryView(
@@ -196,5 +204,5 @@ def delivery_view(connection: sqlite3.Connection, chat: int | None, now: datetim
         p95_s=percentile(times, 0.95),
         repeats=sum(row["unknown"] > 0 for row in arrived),
         dead=sum(row["state"] == "dead" for row in rows),
-        configured=chat is not None,
+        configured=bool(channels),
     )

@@ -37,6 +37,7 @@ from tradingai.engine.queries.observation_facts import (
     newest_verdict,
     run_facts,
     scaled,
+    telegram_channels,
     written_snapshots,
 )
 from tradingai.engine.queries.observation_history import Changed, RunHistory
@@ -174,7 +175,7 @@ class ObservationReader:
                 connection, self._paths, row, written_snapshots(connection, row.observation_id), moment
             ),
             folder=FOLDER,
-            delivery=delivery_view(connection, self._chat, moment),
+            delivery=delivery_view(connection, telegram_channels(connection, self._chat), moment),
             baseline=facts.baseline,
             observed=facts.observed,
             verdict=_verdict(connection, row, decide(criteria) if facts.full else NO_VERDICT),
@@ -186,18 +187,19 @@ class ObservationReader:
     def _facts(self, connection: sqlite3.Connection, row: ObservationRow, clock: ClockFacts) -> Facts:
         segment, evidence = self.clock.segment, self._evidence
         demands, until = demands_of(row.required), self._until(row)
+        channels = telegram_channels(connection, self._chat)
         facts = Facts(
             demands=demands,
             clock=clock,
             observed=NO_OBSERVED,
-            delivery=DeliveryFacts(configured=self._chat is not None),
+            delivery=DeliveryFacts(configured=bool(channels)),
             baseline=baseline_view(row.baseline),
             approvals=approvals(connection, row.observation_id, segment, until),
         )
         if segment is None or evidence is None:
             return facts
         run, history = self._runs[segment.run_id], self._histories[segment.run_id]
-        delivery = evidence.delivery(connection, self._chat, until=until)
+        delivery = evidence.delivery(connection, channels, until=until)
         return replace(
             facts,
             observed=evidence.tally.observed(evidence.by_tier, demands, clock.counted_s / HOUR_S, delivery),
