@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ ATTEMPTS_A_HISTORY: Final = 50
 ATTEMPTS_A_RISK: Final = 2_000
 BINS: Final = 9
 _CHUNK: Final = 10_000
-"""Attempts between two safe points; part of what a seed means."""
+"""Attempts whose days are drawn at once; part of what a seed means."""
 _CHECKED: Final = 5
 _CHECKED_EVENTS: Final = 10_000
 """About so many events are played again one by one."""
@@ -54,6 +54,7 @@ class _Teller:
         """A stage begins, with so many attempts done before it."""
         self._stage, self._before = stage, before
         self.hear(0)
+        self.safe_point()
 
     def hear(self, done: int) -> None:
         """So many attempts of this stage are done."""
@@ -81,8 +82,11 @@ def odds(
     teller = _Teller(reporter, request.attempts + sampled + per_risk * len(others))
 
     teller.begin("this risk", 0)
-    draws = _draws(len(history.days), config, request)
-    outcomes = _play(table, draws, config, teller)
+    drawn = _draws(len(history.days), config, request)
+    _, draws = next(drawn)
+    played = [_play(table, draws, config, teller)]
+    played += [_play(table, more, config, teller, before) for before, more in drawn]
+    outcomes = Outcomes.together(played)
     checked = _check(history, draws, config, outcomes)
     teller.begin("resampled histories", request.attempts)
     rate = outcomes.share("passed")
@@ -126,21 +130,24 @@ def _same(pct: float, config: ChallengeConfig) -> bool:
     return abs(pct / 100 - config.risk_fraction) < 1e-12
 
 
-def _draws(days: int, config: ChallengeConfig, request: OddsRequest) -> Draws:
+def _draws(days: int, config: ChallengeConfig, request: OddsRequest) -> Iterator[tuple[int, Draws]]:
+    """The asked attempts' days, a part at a time, each with how many attempts came before it."""
     rng = np.random.default_rng([request.seed, _MAIN])
-    return rng.integers(0, days, (request.attempts, config.max_days), dtype=np.uint16)
+    for first in range(0, request.attempts, _CHUNK):
+        count = min(_CHUNK, request.attempts - first)
+        yield first, rng.integers(0, days, (count, config.max_days), dtype=np.uint16)
 
 
-def _play(table: DayTable, draws: Draws, config: ChallengeConfig, teller: _Teller) -> Outcomes:
-    parts = []
-    for first in range(0, len(draws), _CHUNK):
+def _play(
+    table: DayTable, draws: Draws, config: ChallengeConfig, teller: _Teller, before: int = 0
+) -> Outcomes:
+    """Play attempts; ``before`` of the same stage were played already."""
+
+    def hear(done: int) -> None:
+        teller.hear(before + done)
         teller.safe_point()
 
-        def hear(done: int, first: int = first) -> None:
-            teller.hear(first + done)
-
-        parts.append(play_many(table, draws[first : first + _CHUNK], config, hear))
-    return Outcomes.together(parts)
+    return play_many(table, draws, config, hear)
 
 
 def _sampling(
