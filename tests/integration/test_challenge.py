@@ -22,6 +22,7 @@ from tradingai.engine.runtime import challenge_source
 from tradingai.engine.runtime.challenge import check_request, simulate
 from tradingai.engine.runtime.challenge_source import read_source
 from tradingai.screens.carrier import surroundings
+from tradingai.widgets.numbers import share
 
 from tests.fakes.command_line import tradingai
 from tests.fakes.homes import open_store
@@ -139,10 +140,10 @@ async def test_the_text_fits_80_columns_and_says_every_figure(tmp_path, capsys):
     show_odds(found)
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    for share in found["endings"].values():
-        assert f"{100 * share:.1f} %" in text
+    for part in found["endings"].values():
+        assert share(part) in text
     for row in found["sensitivity"]:
-        assert f"{100 * row['pass_rate']:.1f} %" in text
+        assert share(row["pass_rate"]) in text
     assert "under 60" in text
     assert found["source"]["sha256"][:16] in text
     for item in found["histogram"]:

@@ -49,6 +49,7 @@ def test_every_ending_and_a_delay_by_the_best_day_are_among_those_compared():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_thousands_of_worlds_agree():
-    met = sum((compare(seed) for seed in range(10_000, 14_000)), Counter())
-    assert all(met[name] >= 100 for name in ("passed", "daily", "total_stop", "undecided")), met
+    met = sum((compare(seed) for seed in range(10_000, 12_000)), Counter())
+    assert all(met[name] >= 50 for name in ("passed", "daily", "total_stop", "undecided")), met

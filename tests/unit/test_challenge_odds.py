@@ -122,6 +122,7 @@ def test_the_plays_own_noise_is_no_part_of_the_sampling_interval():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_sampling_interval_covers_the_truth():
     """Histories of 120 days of a world whose odds are known: the interval holds them nine times in ten."""
     world = np.array([1.0] * 54 + [-1.0] * 46)

@@ -6,12 +6,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tradingai.cli.output import count, percent, table, write_line
+from tradingai.cli.output import count, table, write_line
+from tradingai.widgets.numbers import share
 
 WIDTH: Final = 80
 BAR: Final = 48
-LEAST_SHOWN: Final = 0.0005
-"""The smallest share that does not read as 0.0 %."""
 ENDING_WORDS: Final = {
     "passed": "passes",
     "daily": "daily loss limit broken",
@@ -67,16 +66,16 @@ def _show_outcomes(document: Mapping[str, Any]) -> None:
     write_line(
         table(
             (f"of {count(document['attempts'])} attempts", "share"),
-            [(words[name], percent(share)) for name, share in ends.items()],
+            [(words[name], share(part)) for name, part in ends.items()],
             right=("share",),
         )
     )
-    if document["stuck"] >= LEAST_SHOWN:
+    if document["stuck"] > 0:
         write_line(
-            f"{percent(document['stuck'])} of all are undecided because the total stop refuses every entry"
+            f"{share(document['stuck'])} of all are undecided because the total stop refuses every entry"
         )
     write_line()
-    write_line(f"Pass rate {percent(document['pass_rate'])}")
+    write_line(f"Pass rate {share(document['pass_rate'])}")
     write_line(f"  Monte-Carlo 95 % {interval(document['monte_carlo']):>16}  finitely many attempts")
     write_line(f"  sampling 95 %    {interval(document['sampling']):>16}  finitely many days of history")
 
@@ -89,7 +88,7 @@ def _show_days(document: Mapping[str, Any]) -> None:
     write_line(f"Days to pass: median {days['median']}, p10 {days['p10']}, p90 {days['p90']}")
     if rule is not None:
         longer = "" if rule["median_days"] is None else f", by {rule['median_days']} days in the median"
-        write_line(f"The best-day rule alone delayed {percent(rule['delayed'])} of the passes{longer}")
+        write_line(f"The best-day rule alone delayed {share(rule['delayed'])} of the passes{longer}")
     write_line()
     write_line("days to pass   attempts")
     most = max(item["attempts"] for item in document["histogram"])
@@ -103,11 +102,11 @@ def _show_risks(document: Mapping[str, Any]) -> None:
     rows = [
         (
             f"{row['risk_pct']:g} %{' *' if row['risk_pct'] == document['risk_pct'] else ''}",
-            percent(row["pass_rate"]),
+            share(row["pass_rate"]),
             interval(row["monte_carlo"]),
-            percent(row["endings"]["daily"]),
-            percent(row["endings"]["total"] + row["endings"]["total_stop"]),
-            percent(row["endings"]["undecided"]),
+            share(row["endings"]["daily"]),
+            share(row["endings"]["total"] + row["endings"]["total_stop"]),
+            share(row["endings"]["undecided"]),
             "–" if row["median_days"] is None else count(row["median_days"]),
         )
         for row in document["sensitivity"]

@@ -82,7 +82,7 @@ def sentence(snapshot: ConsoleSnapshot) -> Line:
     if not found:
         return headline("No odds of this challenge yet.")
     low, high = (f"{100 * bound:.0f}" for bound in found["sampling"])
-    rate = numbers.percent(found["pass_rate"])
+    rate = numbers.share(found["pass_rate"])
     return headline(f"{rate} pass; the history's days put it between {low} and {high} %.")
 
 
@@ -122,19 +122,19 @@ def _figures(found: Mapping[str, Any], width: int) -> list[Line]:
     rows: list[tuple[str, Cell]] = [
         (
             f"pass of {numbers.count(found['attempts'])} attempts",
-            Span(numbers.percent(found["pass_rate"]), "strong+b"),
+            Span(numbers.share(found["pass_rate"]), "strong+b"),
         ),
         ("  Monte-Carlo", interval(found["monte_carlo"])),
         ("  sampling", interval(found["sampling"], 0)),
         ("days to pass, p10 median p90", _days(days)),
-        ("daily loss breaks", numbers.percent(ends["daily"])),
-        ("total loss breaks", numbers.percent(ends["total"])),
-        ("halted at the total stop", numbers.percent(ends["total_stop"])),
-        (f"undecided at {found['max_days']} days", numbers.percent(ends["undecided"])),
+        ("daily loss breaks", numbers.share(ends["daily"])),
+        ("total loss breaks", numbers.share(ends["total"])),
+        ("halted at the total stop", numbers.share(ends["total_stop"])),
+        (f"undecided at {found['max_days']} days", numbers.share(ends["undecided"])),
     ]
     best = found["best_day"]
     if best is not None:
-        rows.append(("passes the best day delays", numbers.percent(best["delayed"])))
+        rows.append(("passes the best day delays", numbers.share(best["delayed"])))
     note = f"{source['days']:,} {source['kind']} days"
     return [
         rule(TITLE, note, width),
@@ -188,11 +188,11 @@ def _risk_row(found: Mapping[str, Any], row: Mapping[str, Any]) -> Row:
     ends, own = row["endings"], row["risk_pct"] == found["risk_pct"]
     cells: tuple[Cell, ...] = (
         Span(f"{row['risk_pct']:.2f} %"),
-        Span(numbers.percent(row["pass_rate"]), "strong+b" if own else "text"),
+        Span(numbers.share(row["pass_rate"]), "strong+b" if own else "text"),
         Span(interval(row["monte_carlo"]), "muted"),
-        Span(numbers.percent(ends["daily"])),
-        Span(numbers.percent(ends["total"] + ends["total_stop"])),
-        Span(numbers.percent(ends["undecided"])),
+        Span(numbers.share(ends["daily"])),
+        Span(numbers.share(ends["total"] + ends["total_stop"])),
+        Span(numbers.share(ends["undecided"])),
         Span(numbers.count(row["median_days"])),
     )
     low, high = row["monte_carlo"]

@@ -36,6 +36,14 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     return signed_minus(f"{fraction * 100:.{digits}f} %")
 
 
+def share(fraction: float | None) -> str:
+    """Per cent with one digit; with two where one would make all of it, or nothing, of what is not."""
+    if fraction is None:
+        return percent(None)
+    reads_as_an_end = 0 < fraction < 0.0005 or 0.9995 <= fraction < 1
+    return percent(fraction, 2 if reads_as_an_end else 1)
+
+
 def points(fraction: float | None, digits: int = 1, *, sign: bool = True) -> str:
     """A difference of fractions as ``+3.5 pt``."""
     if fraction is None or not math.isfinite(fraction):
