@@ -78,7 +78,7 @@ OBSERVED = (
         "replay", "Replay 72 h", "done", "6,480 decisions, 341 signals", 48.6, key="r", screen="monitor"
     ),
     PhaseView(
-        "observation", "Observation", "running", "54:04 of 72:00 h, GO not before Thu 06:00Z",
+        "observation", "Observation", "running", "of 72:00 h, GO not before Thu 06:00Z", 194_645.0,
         key="o", screen="observation",
     ),
     PhaseView(
