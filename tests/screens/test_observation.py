@@ -24,6 +24,7 @@ from tradingai.engine.queries.observation_views import (
 from tradingai.screens.commands import RunChecklist, VerifyDecisions
 from tradingai.screens.observation import ObservationScreen
 from tradingai.screens.observation_strip import day_marks, shown_cells
+from tradingai.screens.overview import OverviewScreen
 from tradingai.screens.receipts import checklist_text, verification_text
 from tradingai.screens.view import Extent, Selection, View
 
@@ -342,3 +343,40 @@ async def test_a_summary_that_is_go_ends_the_observation_and_asks_first(console:
         await pilot.press("enter")
         await pilot.pause()
         assert [type(command) for command in made.engine.sent] == [ReportObservation]
+
+
+@pytest.mark.parametrize("screen", ["overview", "monitor"])
+async def test_o_starts_an_observation_elsewhere_too(console: MakeConsole, screen: str):
+    ready = replace(full(), observation=replace(NO_OBSERVATION, promoted=True))
+    made = console(ready, screen=screen)
+    async with made.app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("o", "enter")
+        await pilot.pause()
+        assert [type(command) for command in made.engine.sent] == [StartObservation]
+
+
+async def test_o_and_a_on_the_overview_lead_to_the_clock_that_runs_and_to_the_approval(console: MakeConsole):
+    made = console("full", screen="overview")
+    async with made.app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("a", "o")
+        await pilot.pause()
+        assert made.engine.sent == []
+        assert made.app.screen.MODE == "observation"
+    ready = replace(story.decided("NO-GO"), criteria=story.criteria(done=True), verdict=VerdictView())
+    made = console(replace(full(), observation=ready), screen="overview")
+    async with made.app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("a", *"GO", "enter")
+        await pilot.pause()
+        assert [type(command) for command in made.engine.sent] == [ApproveObservation]
+
+
+def test_an_observation_is_no_step_of_the_pipeline():
+    done = tuple(
+        replace(phase, state="refused" if phase.id == "go_no_go" else "done") for phase in full().phases
+    )
+    snapshot = replace(full(), phases=done, jobs=(), evaluations=full().evaluations[:2])
+    keys = {key.key for key in OverviewScreen.view(None, snapshot, Selection(), NARROW).keys}
+    assert "n" not in keys
+    assert "N" not in keys
+    text = OverviewScreen.view(None, snapshot, Selection(), NARROW).headline.text
+    assert text.endswith("54:04 of 72 h observed.")

@@ -117,6 +117,12 @@ class MonitorScreen(ConsoleScreen):
 
         set_threshold(self.host)
 
+    def do_observe(self) -> None:
+        """Start an observation, once the operator has read what it takes."""
+        from tradingai.screens.observation_steps import start
+
+        start(self.host)
+
     def do_replay(self) -> None:
         """Ask for hours and speed, and watch what comes of it."""
         from tradingai.screens.monitor_steps import start_replay

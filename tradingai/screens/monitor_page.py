@@ -17,6 +17,7 @@ from tradingai.screens.monitor_parts import (
     window_words,
 )
 from tradingai.screens.monitor_words import beside, failed_replay, refused, result_r, sentence
+from tradingai.screens.observation_steps import may_observe
 from tradingai.screens.price_chart import Candle, Entry, Mark, Shown, in_minutes, label, price_picture
 from tradingai.screens.view import Extent, Page, Selection, Slot, View, empty_state, paragraph
 from tradingai.widgets import numbers
@@ -120,12 +121,13 @@ class MonitorPage:
             self.page.add(BLANK, *empty_state(what, "It fills with the first scan.", keys=(), width=width))
         elif live:
             takes = "Scanning is a dry run: live candles, a paper account, no orders."
-            offered = (("L", "starts the scan loop"), ("r", "replays 72 h of stored candles"))
+            observe = (("o", "starts an observation"),) if may_observe(snapshot) else ()
+            offered = (("L", "starts the scan loop"), ("r", "replays 72 h of stored candles"), *observe)
             self.page.add(BLANK, *empty_state(what, takes, keys=offered, width=width))
         else:
             takes = "It takes a model that is live: one that passed its gates and was promoted."
-            offered = (("1", "Overview, where n runs the next step"), ("5", "Gates, where p promotes"))
-            self.page.add(BLANK, *empty_state(what, takes, keys=offered, width=width))
+            there = (("1", "Overview, where n runs the next step"), ("5", "Gates, where p promotes"))
+            self.page.add(BLANK, *empty_state(what, takes, keys=there, width=width))
         return []
 
     def _body(self, monitor: MonitorView) -> list[Slot]:
@@ -362,6 +364,8 @@ def keys_of(snapshot: ConsoleSnapshot, selection: Selection) -> tuple[Key, ...]:
         )
     if replaying:
         keys.append(Key("x", "cancel replay", "stop the replay at its next safe point", "cancel"))
+    if may_observe(snapshot):
+        keys.append(Key("o", "observe", "start an observation", "observe", footer=False))
     return tuple(keys)
 
 

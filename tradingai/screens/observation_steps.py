@@ -18,6 +18,7 @@ __all__ = [
     "drill",
     "may_approve",
     "may_drill",
+    "may_observe",
     "may_start",
     "may_verify",
     "start",
@@ -35,6 +36,12 @@ def may_start(snapshot: ConsoleSnapshot) -> bool:
     busy = snapshot.active_job("observe") is not None
     ready = seen is not None and seen.promoted and bool(snapshot.datasets)
     return ready and not busy and not snapshot.header.read_only
+
+
+def may_observe(snapshot: ConsoleSnapshot) -> bool:
+    """Whether an observation would be started without giving one up."""
+    seen = snapshot.observation
+    return may_start(snapshot) and (seen is None or seen.state != "running")
 
 
 def may_verify(snapshot: ConsoleSnapshot) -> bool:

@@ -196,7 +196,17 @@ class Overview:
         keys.append(Key("enter", "open", "open the row's screen", "open"))
         if snapshot.running_jobs:
             keys.append(Key("x", "cancel job", "stop a running job at its next safe point", "cancel"))
-        return (*keys, *row_keys)
+        return (*keys, *row_keys, *self._observation_keys())
+
+    def _observation_keys(self) -> tuple[Key, ...]:
+        from tradingai.screens.observation_steps import may_approve, may_start
+
+        keys = []
+        if may_start(self.snapshot):
+            keys.append(Key("o", "observe", "start the observation, or look at it", "observe", footer=False))
+        if may_approve(self.snapshot):
+            keys.append(Key("a", "approve", "record your approval; asks to type GO", "approve", footer=False))
+        return tuple(keys)
 
 
 def _model_line(item: EvaluationView, width: int) -> Line:
@@ -240,6 +250,22 @@ class OverviewScreen(ConsoleScreen):
         from tradingai.screens import steps
 
         steps.start_phase(self.host, phase)
+
+    async def do_observe(self) -> None:
+        """Start an observation; the one that runs is looked at where its clock is."""
+        from tradingai.screens.observation_steps import start
+
+        seen = self.host.snapshot.observation
+        if seen is not None and seen.state == "running":
+            await self.host.go("observation")
+        else:
+            start(self.host)
+
+    def do_approve(self) -> None:
+        """Record the operator's approval, once GO was typed."""
+        from tradingai.screens.observation_steps import approve
+
+        approve(self.host)
 
     async def do_open(self) -> None:  # type: ignore[override]  # opening is switching screens, which waits
         """Open the screen of the row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradingai.engine.queries.observation_views import hours_words
 from tradingai.engine.queries.phase_views import RESULT_COLUMNS
 from tradingai.engine.queries.snapshot import ConsoleSnapshot, JobView, PhaseView, SystemView
 from tradingai.screens.view import Extent, filtered, headline, opening, paragraph
@@ -31,12 +32,17 @@ def next_phase(snapshot: ConsoleSnapshot) -> PhaseView | None:
 def work_is_left(snapshot: ConsoleSnapshot) -> bool:
     """Whether running all steps would be accepted and do something."""
     unreadable = snapshot.ledger.problem is not None or snapshot.problem is not None
-    return not unreadable and any(phase.state not in {"done", "later"} for phase in snapshot.phases)
+    return not unreadable and any(phase.state not in {"done", "later"} for phase in _steps(snapshot))
+
+
+def _steps(snapshot: ConsoleSnapshot) -> list[PhaseView]:
+    """The phases that the pipeline runs through; an observation is started by an operator, never by it."""
+    return [phase for phase in snapshot.phases if phase.id not in {"observation", "go_no_go"}]
 
 
 def first_open(snapshot: ConsoleSnapshot) -> PhaseView | None:
     """The first step that is not done and not running, of those that exist."""
-    for phase in snapshot.phases:
+    for phase in _steps(snapshot):
         if phase.state in {"next", "failed", "interrupted"}:
             return phase
         if phase.state in {"waiting", "running", "later"}:
@@ -80,8 +86,18 @@ def _progress_sentence(snapshot: ConsoleSnapshot) -> str:
         )
     following = next_phase(snapshot)
     if not running and not refused:
-        parts.append(f"{following.title} is next." if following else "Nothing waits to be done.")
+        parts.append(f"{following.title} is next." if following else _after_the_pipeline(snapshot, live))
     return " ".join(parts)
+
+
+def _after_the_pipeline(snapshot: ConsoleSnapshot, live: int) -> str:
+    """What an operator may do once every step is done."""
+    seen = snapshot.observation
+    if seen is not None and seen.state == "running":
+        return f"{hours_words(seen.continuous_s)} of {seen.required_hours:g} h observed."
+    if seen is not None and seen.verdict.word:
+        return f"The observation ended: {seen.verdict.word}."
+    return "o starts the observation." if live else "Nothing waits to be done."
 
 
 def is_empty(snapshot: ConsoleSnapshot) -> bool:
