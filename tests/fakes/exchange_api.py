@@ -42,11 +42,13 @@ HTML = "<html><head><title>Sorry</title></head><body><h1>We will be back</h1></b
 IDS = {
     "binance": lambda base, quote: f"{base}{quote}",
     "coinbase": lambda base, quote: f"{base}-{quote}",
+    "coinbaseexchange": lambda base, quote: f"{base}-{quote}",
     "kraken": lambda base, quote: f"{base}{quote}",
 }
 BUSY = {
     "binance": (503, {"code": -1008, "msg": "Server is currently overloaded with other requests."}),
     "coinbase": (503, HTML),
+    "coinbaseexchange": (503, {"message": "ServiceUnavailable"}),
     "kraken": (200, {"error": ["EService:Unavailable"]}),
 }
 """What an exchange in maintenance, or with too much to do, answers."""
@@ -175,6 +177,7 @@ def _third(change: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
 
 
 def _close(value: Any) -> Callable[[Any], Any]:
+    """The fifth value is the close at Binance, Kraken and Coinbase Exchange alike."""
     return lambda row: {**row, "close": value} if isinstance(row, dict) else [*row[:4], value, *row[5:]]
 
 

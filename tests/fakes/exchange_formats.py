@@ -7,10 +7,11 @@ the real API documents is accepted; anything else is a 404 that the server keeps
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 import numpy as np
-from tradingai.engine.core.candles import Candles
+from tradingai.engine.core.candles import Candles, datetime_to_us
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
 
 Query = dict[str, str]
@@ -237,6 +238,57 @@ class CoinbaseFormat(Format):
         )
 
 
+class CoinbaseExchangeFormat(Format):
+    """api.exchange.coinbase.com: newest first, both ends of a window included, 300 buckets at the most."""
+
+    page = 301
+
+    def reply(self, path: str, query: Query, now_us: int) -> Reply:
+        simple = {
+            "/time": {"iso": "", "epoch": now_us / 1e6},
+            "/currencies": [{"id": one.base, "name": one.base} for one in self.markets.values()],
+            "/products": [
+                {"id": name, "base_currency": one.base, "quote_currency": one.quote,
+                 "quote_increment": "0.01", "base_increment": "0.00000001",
+                 "status": "online" if one.trading else "delisted", "trading_disabled": not one.trading}
+                for name, one in self.markets.items()
+            ],
+        }  # fmt: skip
+        if path in simple:
+            self.only(query)
+            return Reply(200, simple[path])
+        name, _, call = path.removeprefix("/products/").partition("/")
+        one = self.markets.get(name)
+        if one is None or call not in {"candles", "ticker", "book"}:
+            raise UnexpectedError(path)
+        if call == "candles":
+            return self.candles(one, query, now_us)
+        if call == "ticker":
+            self.only(query)
+            values = {"price": "100", "bid": repr(one.bid), "ask": repr(one.ask), "volume": "5", "size": "1"}
+            return Reply(200, {**values, "time": "2025-11-10T01:00:00Z", "trade_id": 1})
+        self.only(query, "level")
+        bids = [[repr(one.bid - step), "1.5", 1] for step in range(50)]
+        asks = [[repr(one.ask + step), "2.5", 1] for step in range(50)]
+        return Reply(200, {"sequence": 1, "bids": bids, "asks": asks})
+
+    def candles(self, one: Listed, query: Query, now_us: int) -> Reply:
+        self.only(query, "granularity", "start", "end")
+        length = int(query["granularity"])
+        start, end = (datetime_to_us(datetime.fromisoformat(query[name])) for name in ("start", "end"))
+        if length not in {60, 86_400} or (end - start) // (length * 1_000_000) > 300:
+            why = "granularity too small for the requested time range."
+            return Reply(400, {"message": f"{why} Count of aggregations requested exceeds 300"})
+        last_us = min(end, now_us)
+        if length == 60:
+            found = one.rows(start, last_us, self.page)
+            rows = list(zip(*(column.tolist() for column in found.columns().values()), strict=True))
+        else:
+            rows = one.days(start, last_us)[: self.page]
+        values = [[us // 1_000_000, low, high, o, c, v] for us, o, high, low, c, v in reversed(rows)]
+        return Reply(200, values, candles=length == 60)
+
+
 class KrakenFormat(Format):
     """The 720 newest minutes, whatever is asked for; HTTP 200 also for errors."""
 
@@ -309,5 +361,8 @@ class KrakenFormat(Format):
         return {query["pair"]: {"asks": asks, "bids": bids}}
 
 
-FORMATS = {"binance": BinanceFormat, "coinbase": CoinbaseFormat, "kraken": KrakenFormat}
+FORMATS = {
+    "binance": BinanceFormat, "coinbase": CoinbaseFormat, "coinbaseexchange": CoinbaseExchangeFormat,
+    "kraken": KrakenFormat,
+}  # fmt: skip
 """By ccxt's name of the exchange."""

@@ -54,7 +54,7 @@ async def page(client, since=None, expected=True):
     return await client.candles(market, start, NOW - NOW % MINUTE_US, expected=expected)
 
 
-@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("exchange", [*EXCHANGES, "coinbaseexchange"])
 async def test_candles_are_the_ones_the_exchange_has_without_the_open_one(exchange):
     with exchange_api(exchange, NOW) as api:
         async with client_of(api) as client:
@@ -76,7 +76,7 @@ async def test_a_page_is_as_long_as_the_exchange_allows(exchange, rows):
     np.testing.assert_array_equal(got.candles.ts, REAL.ts[:rows])
 
 
-@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("exchange", [*EXCHANGES, "coinbaseexchange"])
 async def test_time_quote_and_book(exchange):
     with exchange_api(exchange, NOW) as api:
         async with client_of(api) as client:

@@ -45,7 +45,7 @@ def listed(api, candles=REAL, **more):
     return api.list("BTC", "USDT" if api.exchange == "binance" else "USD", candles, **more)
 
 
-@pytest.mark.parametrize("exchange", PAGES)
+@pytest.mark.parametrize("exchange", [*PAGES, "coinbaseexchange"])
 def test_what_is_stored_are_the_closed_candles_in_as_few_requests_as_can_be(paths, exchange):
     reporter = SilentReporter()
     with exchange_api(exchange, NOW) as api:
@@ -58,8 +58,9 @@ def test_what_is_stored_are_the_closed_candles_in_as_few_requests_as_can_be(path
     assert manifest.parameters["host"] == api.url
     assert not manifest.synthetic
     assert manifest.market is None
-    assert len(api.pages) == math.ceil(len(CLOSED) / PAGES[exchange])
-    assert len(api.requests) - len(api.pages) == {"binance": 2, "coinbase": 6}[exchange]
+    assert len(api.pages) == math.ceil(len(CLOSED) / PAGES.get(exchange, 300))
+    asked = {"binance": 2, "coinbase": 6, "coinbaseexchange": 3}
+    assert len(api.requests) - len(api.pages) == asked[exchange]
     assert api.odd == []
     assert reporter.last_progress.total == len(CLOSED)
     assert type(reporter.events[-1]).__name__ == "CandlesStored"
