@@ -32,14 +32,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing into $(VENV). To download: about 120 MB of packages, and torch on top of that:"
+	@echo "Installing into $(VENV). To download: about 170 MB of packages, and torch on top of that:"
 	@echo "  180 MB for a CPU build; PyPI's own build for Linux on x86-64 brings CUDA libraries, 2 to 3 GB."
 	@echo "  For the small one there: make run TORCH_INDEX=https://download.pytorch.org/whl/cpu"
 	@$(PIP_INSTALL) -e .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.installed
-	@echo "Installing the test tools into $(VENV): about 50 MB to download."
+	@echo "Installing the test tools into $(VENV): about 40 MB to download."
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
