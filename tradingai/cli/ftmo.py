@@ -63,9 +63,7 @@ def simulate(
     attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="How many are played.")] = 10_000,
     run: Annotated[
         str | None,
-        typer.Option(
-            "--run", metavar="ID", help="Whose trades; default: the replay with most whole Prague days."
-        ),
+        typer.Option("--run", metavar="ID", help="Whose trades; default: the replay with most usable days."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same odds.")] = 7,
     risk: Annotated[
