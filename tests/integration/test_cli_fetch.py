@@ -141,13 +141,16 @@ def test_ctrl_c_keeps_what_came(tmp_path):
 
 @contextmanager
 def http_proxy(target_port):
-    """Passes every request on to the port, whatever host it names; keeps their first lines."""
+    """Passes every request on to the port, whatever host it names; keeps their first lines. No tunnels."""
     lines: list[str] = []
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
             data = self.request.recv(65536)
             lines.append(data.partition(b"\r\n")[0].decode())
+            if lines[-1].startswith("CONNECT"):
+                self.request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                return
             with socket.create_connection(("127.0.0.1", target_port)) as onward:
                 method, url, version = lines[-1].split(" ")
                 path = "/" + url.split("/", 3)[3]
@@ -176,6 +179,16 @@ def test_every_request_goes_through_the_proxy(tmp_path):
         assert len(lines) == len(api.requests) == 7
     assert {line.split("/")[2] for line in lines} == {"exchange.example:81"}
     check_stored(paths, REAL[:-1])
+
+
+def test_a_proxy_is_asked_for_a_tunnel_to_an_https_exchange_and_its_refusal_is_named(tmp_path):
+    with exchange_api("binance", NOW) as api, http_proxy(api.port) as (proxy, lines):
+        with pytest.raises(
+            ProviderError, match="the proxy of PROXY_URL does not pass requests on to binance"
+        ):
+            fetch_here(new_home(tmp_path / "home"), api, FIRST, proxy_url=proxy, exchange_api_url=None)
+        assert api.requests == []
+    assert lines == ["CONNECT api.binance.com:443 HTTP/1.1"]
 
 
 def test_a_proxy_that_is_not_there_is_named_without_its_password(tmp_path):
