@@ -37,7 +37,7 @@ from tests.fakes.homes import new_home, plain_settings
 from tests.fakes.live import BTC, passing_report, sure_artifact
 from tests.fakes.stored_market import END, store_candles
 
-NOW = datetime(2026, 3, 2, 6, 0, 10, tzinfo=UTC)
+NOW = datetime(2026, 3, 9, 6, 0, 10, tzinfo=UTC)
 """A Monday, ten seconds after a scan was due."""
 WHO = {"sender": "tester", "surface": "cli"}
 _SLEEPERS = 2
