@@ -7,6 +7,7 @@ import json
 import math
 import sqlite3
 import stat
+import subprocess
 import sys
 from contextlib import closing
 from datetime import timedelta
@@ -18,12 +19,15 @@ from tradingai.engine.core.errors import LockHeldError, StoreError
 from tradingai.engine.core.events import GateDecided, JobFailed, StateRepaired, TrainingFinished
 from tradingai.engine.core.jsonio import parse_iso
 from tradingai.engine.core.locks import FileLock
+from tradingai.engine.queries.status import read_controls
 from tradingai.engine.store import connection as connections
 from tradingai.engine.store.database import Store, StoreVersion
+from tradingai.engine.store.failures import is_database
 from tradingai.engine.store.migrate import migrate, migrations, pending, statements
+from tradingai.engine.store.read_only import reading
 from tradingai.engine.store.run_table import RunRow
 
-from tests.fakes.homes import new_home, open_store
+from tests.fakes.homes import new_home, open_store, plain_settings
 
 NOW = parse_iso("2025-11-10T01:07:00Z")
 
@@ -543,3 +547,37 @@ async def test_an_old_schema_is_not_migrated_by_a_reader(tmp_path, clock):
     with pytest.raises(StoreError, match="has schema 0; this version reads schema"):
         await Store.open_existing(path, clock)
     assert path.read_bytes() == before
+
+
+_LOOKS = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM runs'); c.close()"
+
+
+async def test_a_look_at_the_file_costs_the_process_none_of_its_locks(tmp_path):
+    """POSIX drops a process's locks with any descriptor of the file; the next process to close the database
+    then removes the write-ahead log, and what is written here afterwards is lost."""
+    async with open_store(tmp_path / "home") as (store, _):
+        await store.events.append(note("before"))
+        assert is_database(store.path)
+        assert read_controls(store.path, plain_settings())["kill_switch"]["on"] is False
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", _LOOKS, str(store.path)], check=True)
+        await store.events.append(note("after"))
+        with reading(store.path) as connection:
+            rows = connection.execute("SELECT payload FROM events WHERE type = 'StateRepaired'").fetchall()
+        assert store.path.with_name("tradingai.db-wal").exists()
+    assert [json.loads(row[0])["what"] for row in rows] == ["before", "after"]
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM events WHERE type = 'StateRepaired'").fetchone() == (
+            2,
+        )
+
+
+async def test_a_closed_database_is_looked_at_again(tmp_path):
+    async with (
+        open_store(tmp_path / "home") as (store, paths),
+        await Store.open(store.path, paths, RealClock()) as second,
+    ):
+        await second.close()
+        assert is_database(store.path)
+    store.path.write_bytes(b"something else")
+    with pytest.raises(StoreError, match="damaged"):
+        is_database(store.path)

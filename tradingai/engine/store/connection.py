@@ -13,7 +13,7 @@ from typing import Any, Self
 import aiosqlite
 
 from tradingai.engine.core.errors import StoreError
-from tradingai.engine.store.failures import BUSY_TIMEOUT_S, store_failures
+from tradingai.engine.store.failures import BUSY_TIMEOUT_S, hold, store_failures
 from tradingai.engine.store.read_only import read_only_uri
 
 _PRAGMAS = (
@@ -45,8 +45,16 @@ class Database:
     another process. Writes of this process queue in order; each is one transaction.
     """
 
-    def __init__(self, path: Path, reader: aiosqlite.Connection, writer: aiosqlite.Connection | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: aiosqlite.Connection,
+        writer: aiosqlite.Connection | None,
+        let_go: Callable[[], None],
+    ) -> None:
+        """``let_go`` is called once both are closed."""
         self.path = path
+        self._let_go = let_go
         self._reader = reader
         self._writer = writer
         self._write_turn = asyncio.Lock()
@@ -63,23 +71,23 @@ class Database:
     @classmethod
     async def open(cls, path: Path, *, read_only: bool) -> Self:
         """Open an existing, migrated database. Raises StoreError."""
-        if read_only:
-            return cls(path, await _connect(read_only_uri(path), path), None)
-        reader = await _connect(f"{path.as_uri()}?mode=rw", path, query_only=True)
+        let_go = hold(path)
         try:
-            writer = await _connect(f"{path.as_uri()}?mode=rw", path)
-            with store_failures(path):
-                await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+            reader, writer = await _both(path, read_only=read_only)
         except BaseException:
-            await reader.close()
+            let_go()
             raise
-        return cls(path, reader, writer)
+        return cls(path, reader, writer, let_go)
 
     async def close(self) -> None:
         """Close both connections; the last one of all processes folds the write-ahead log in."""
-        await self._reader.close()
-        if self._writer is not None:
-            await self._writer.close()
+        try:
+            await self._reader.close()
+            if self._writer is not None:
+                await self._writer.close()
+        finally:
+            let_go, self._let_go = self._let_go, _nothing
+            let_go()
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query, from the last committed state."""
@@ -132,6 +140,25 @@ class Database:
             await self._reader.close()
             self._reader = connection
             self._frozen = False
+
+
+def _nothing() -> None:
+    """A database that is closed already has nothing to let go."""
+
+
+async def _both(path: Path, *, read_only: bool) -> tuple[aiosqlite.Connection, aiosqlite.Connection | None]:
+    """The reader and, unless ``read_only``, the writer."""
+    if read_only:
+        return await _connect(read_only_uri(path), path), None
+    reader = await _connect(f"{path.as_uri()}?mode=rw", path, query_only=True)
+    try:
+        writer = await _connect(f"{path.as_uri()}?mode=rw", path)
+        with store_failures(path):
+            await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+    except BaseException:
+        await reader.close()
+        raise
+    return reader, writer
 
 
 async def _connect(uri: str, path: Path, *, query_only: bool = False) -> aiosqlite.Connection:

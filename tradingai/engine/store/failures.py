@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +22,9 @@ _DAMAGED: Final = (
 
 _PERMISSION: Final = "Give this user permission for the file and its folder, or choose another --home."
 _MAGIC: Final = b"SQLite format 3\0"
+_TURN: Final = threading.Lock()
+_HELD: Final[Counter[tuple[int, int]]] = Counter()
+"""Device and inode of the databases this process has open, under _TURN."""
 
 
 def store_error(error: sqlite3.Error, path: Path) -> StoreError:
@@ -44,11 +50,15 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
 def is_database(path: Path) -> bool:
     """True when the file begins as a database does; a missing or empty one is a home where nothing ran.
 
-    Raises StoreError for a file that is something else: sqlite itself would overwrite a very short one.
+    Raises StoreError for a file that is something else: sqlite itself would overwrite a very short one. What
+    this process holds (:func:`hold`) is one, and is not opened here.
     """
     try:
-        with path.open("rb") as stream:
-            beginning = stream.read(len(_MAGIC))
+        with _TURN:
+            if _HELD[_identity(path)]:
+                return True
+            with path.open("rb") as stream:
+                beginning = stream.read(len(_MAGIC))
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -58,6 +68,36 @@ def is_database(path: Path) -> bool:
     if beginning not in {b"", _MAGIC}:
         raise StoreError(f"the database {path} is damaged (it begins as something else)", remedy=_DAMAGED)
     return bool(beginning)
+
+
+def hold(path: Path) -> Callable[[], None]:
+    """Note that this process is about to open the database; what is returned takes it back, once.
+
+    POSIX drops all locks of a process on a file as soon as it closes any descriptor of it. Without sqlite's
+    locks the next process that closes the database takes itself for the last one and removes the write-ahead
+    log, and what is written here from then on is lost. Raises StoreError.
+    """
+    with _TURN:
+        try:
+            identity = _identity(path)
+        except OSError as error:
+            raise StoreError(
+                f"the database {path} cannot be opened: {error.strerror}", remedy=_PERMISSION
+            ) from error
+        _HELD[identity] += 1
+    return partial(_let_go, identity)
+
+
+def _let_go(identity: tuple[int, int]) -> None:
+    with _TURN:
+        _HELD[identity] -= 1
+        if _HELD[identity] <= 0:
+            del _HELD[identity]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 @contextmanager
