@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from tradingai.cli.odds import show_odds
+from tradingai.engine.challenge import attempt
+from tradingai.engine.challenge.history import ChallengeConfig
 from tradingai.engine.challenge.odds import OddsRequest
+from tradingai.engine.core.candles import datetime_to_us
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.errors import MissingError, UsageError
 from tradingai.engine.core.paths import HomePaths
@@ -18,6 +22,7 @@ from tradingai.engine.decision.state import DeskConfig
 from tradingai.engine.queries.assemble import SnapshotReader
 from tradingai.engine.queries.snapshot import Interest
 from tradingai.engine.risk.costs import ExecutionCosts, filled
+from tradingai.engine.risk.prague import prague_day
 from tradingai.engine.runtime import challenge_source
 from tradingai.engine.runtime.challenge import check_request, simulate
 from tradingai.engine.runtime.challenge_source import read_source
@@ -26,6 +31,7 @@ from tradingai.widgets.numbers import share
 
 from tests.fakes.command_line import tradingai
 from tests.fakes.homes import open_store
+from tests.fakes.stored_market import replay_home
 from tests.fakes.traded_home import RUN, add_run, traded_home, trades_of
 
 
@@ -166,3 +172,39 @@ def test_the_command_as_a_process_and_the_console_read_the_same(tmp_path):
     assert (refused.status, refused.error["code"]) == (2, "usage")
     missing = tradingai(home, "ftmo", "simulate", "--run", "nobody", "--json")
     assert (missing.status, missing.error["code"]) == (4, "missing")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_a_replays_days_in_their_order_are_traded_as_the_replay_did(tmp_path, monkeypatch):
+    """Trades are allowed, at their size; but for back-offs over a midnight, and stops reckoned to the cent."""
+    home = replay_home(tmp_path / "home", days=6.4).root
+    done = await asyncio.to_thread(tradingai, home, "replay", "--hours", "100", "--json")
+    assert done.status == 0, done.err
+    monkeypatch.setattr(challenge_source, "MIN_DAYS", 2)
+    async with open_store(home) as (store, paths):
+        source = await read_source(store, paths, done.document["run"])
+        rows = await store.scans.trades(done.document["run"])
+    config = source.numbers
+    never = replace(config.risk, rules=replace(config.risk.rules, targets=(9.0, None)))
+    days = len(source.history.days)
+    played_by = ChallengeConfig(never, config.decision.rates, config.paper.risk_fraction, days)
+    sizes: list[float] = []
+    happen = attempt._Attempt.happen
+
+    def watched(self, day, event):
+        happen(self, day, event)
+        if event.opens:
+            sizes.append(self.open.get(event.place, 0.0))
+
+    monkeypatch.setattr(attempt._Attempt, "happen", watched)
+    outcome = attempt.play(source.history, list(range(days)), played_by)
+    assert (outcome.ending, outcome.day) == ("undecided", days)
+    entered = {day.day for day in source.history.days}
+    made = [row for row in rows if prague_day(datetime_to_us(row.entry_at)) in entered]
+    real = [row.risk_money for row in sorted(made, key=lambda row: (row.entry_at, row.exit_at))]
+    assert len(sizes) == len(real) > 50
+    other = [(one, two) for one, two in zip(sizes, real, strict=True) if one != pytest.approx(two)]
+    assert all(one == 0 or one == pytest.approx(2 * two) for one, two in other)
+    assert sizes.count(0.0) <= 0.01 * len(real)
+    assert len(other) <= 0.05 * len(real)
