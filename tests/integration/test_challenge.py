@@ -177,7 +177,7 @@ def test_the_command_as_a_process_and_the_console_read_the_same(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_a_replays_days_in_their_order_are_traded_as_the_replay_did(tmp_path, monkeypatch):
-    """Trades are allowed, at their size; but for back-offs over a midnight, and stops reckoned to the cent."""
+    """Trades are allowed, at their size; but for back-offs over a midnight and stops at a hair's breadth."""
     home = replay_home(tmp_path / "home", days=6.4).root
     done = await asyncio.to_thread(tradingai, home, "replay", "--hours", "100", "--json")
     assert done.status == 0, done.err
