@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from tradingai.engine.core.commands import (
@@ -18,7 +19,9 @@ from tradingai.engine.core.commands import (
     Rollback,
     StartTraining,
 )
+from tradingai.engine.queries.observation_views import ObservationView
 from tradingai.screens.commands import CheckFeatures, RunPipeline, VerifyCandles, VerifyModels
+from tradingai.screens.steps import clock_text
 
 from tests.fakes.console_story import STATES
 from tests.screens.conftest import MakeConsole
@@ -215,6 +218,15 @@ async def test_roll_back_needs_the_version(console: MakeConsole):
     (command,) = await sent(made, "right_square_bracket", "b", *"v1.0.0", "enter")
     assert isinstance(command, Rollback)
     assert (command.model, command.version) == ("lstm_BTC-USD", "v1.0.0")
+
+
+def test_a_change_of_a_live_model_names_the_hours_it_gives_up():
+    def words(seen):
+        return clock_text(SimpleNamespace(snapshot=replace(STATES["full"](), observation=seen)))
+
+    running = ObservationView(state="running", continuous_s=54 * 3600 + 240)
+    assert words(running) == ("! The observation clock restarts: 54:04 h are given up.",)
+    assert words(None) == words(ObservationView()) == words(replace(running, state="ended")) == ()
 
 
 async def test_verify(console: MakeConsole):
