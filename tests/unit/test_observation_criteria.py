@@ -175,6 +175,18 @@ def test_the_tiers_at_their_limits(tiers, expected, measured, note):
     assert (found.state, found.measured, found.note) == (expected, measured, note)
 
 
+def test_the_first_decisions_are_too_few_to_refuse_shares():
+    off = {"high": 1.0}
+    facts = replace(GOOD, observed=replace(SEEN, tiers=off, scored=299))
+    assert state(facts, "tiers") == "insufficient"
+    counting = replace(facts, clock=replace(GOOD.clock, counted_s=3600))
+    assert (state(counting, "tiers"), one(counting, "tiers").evidence) == (
+        "short",
+        "299 of 300 scored decisions",
+    )
+    assert state(replace(GOOD, observed=replace(SEEN, tiers=off, scored=300)), "tiers") == "failed"
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

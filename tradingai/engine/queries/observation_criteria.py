@@ -349,8 +349,9 @@ def _tiers(facts: Facts) -> Criterion:
     worst, off, evidence = "", None, facts.baseline_unfit or "there is no baseline"
     if base is None or facts.baseline_unfit or not base.scored:
         state = "open"
-    elif not seen.scored:
-        state, evidence = ("insufficient" if facts.full else "short"), "no scored decision yet"
+    elif seen.scored < demands.min_trades:
+        state = "insufficient" if facts.full else "short"
+        evidence = f"{seen.scored:,} of {demands.min_trades:,} scored decisions"
     else:
         apart = {tier: seen.tiers.get(tier, 0.0) - base.tiers.get(tier, 0.0) for tier in TIERS}
         worst = max(TIERS, key=lambda tier: abs(apart[tier]))
