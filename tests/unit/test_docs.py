@@ -115,7 +115,7 @@ def test_make_run_states_the_size_of_the_download_before_it_installs(tmp_path):
         ["make", "--dry-run", "run", f"VENV={tmp_path / 'venv'}", "TORCH_INDEX=https://example.org/cpu"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert planned.index("120 MB") < planned.index("pip install")
+    assert planned.index("170 MB") < planned.index("pip install")
     assert planned.index("pip install") < planned.index("pipeline --workload quick")
     assert "--extra-index-url https://example.org/cpu" in planned
     assert "-c constraints.txt" in planned
