@@ -94,7 +94,7 @@ def _document(view: ObservationView) -> dict[str, Any]:
 
 def show_status(view: ObservationView) -> None:
     """The clock, the criteria, the verdict."""
-    from tradingai.engine.queries.observation_views import hours_words
+    from tradingai.engine.queries.observation_views import crash_words, hours_words
 
     if view.state == "none":
         write_line(
@@ -107,7 +107,7 @@ def show_status(view: ObservationView) -> None:
         write_line(f"SCALED: {', '.join(one.text for one in view.scaled)}")
     required = hours_words(3600 * view.required_hours)
     until = f", GO not before {view.go_not_before:%a %d %b %H:%MZ}" if view.go_not_before else ""
-    write_line(f"Clock: {hours_words(view.continuous_s)} of {required} h{until}, {view.crashes} crashes")
+    write_line(f"Clock: {hours_words(view.continuous_s)} of {required} h{until}, {crash_words(view.crashes)}")
     for one in view.restarts:
         write_line(f"  restarted {one.at:%Y-%m-%d %H:%M:%SZ}: {one.text}; {one.hours_lost:.2f} h given up")
     write_line()
@@ -156,7 +156,7 @@ def approve(
 
     call = writing(ctx)
     view = _current(call)
-    typed = "GO" if yes else _typed(view, as_json=as_json)
+    typed = "GO --yes" if yes else _typed(view, as_json=as_json)
     document = _carry_out(call, lambda issued: ApproveObservation(**issued, typed=typed))
     if as_json:
         write_json(document)

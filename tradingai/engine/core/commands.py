@@ -284,7 +284,7 @@ class ApproveObservation(ObservationCommand):
     """Record the operator's approval; refused unless every other criterion holds."""
 
     typed: str
-    """What the operator typed: GO."""
+    """What the operator typed: GO, or ``GO --yes`` where a flag stood for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,9 +153,9 @@ class ContinuousClock:
         found = []
         if beat.engine != last.engine and last.state != "stopped":
             self.crashes += 1
-            found.append(Change("crash", f"the loop that beat last at {last.at} ended without a word"))
+            found.append(Change("crash", f"the loop that beat last at {_second(last)} ended without a word"))
         if gap_s is None:
-            found.append(Change("reboot", f"the machine was started anew after {last.at}"))
+            found.append(Change("reboot", f"the machine was started anew after {_second(last)}"))
         elif gap_s > self._max_gap_s:
             found.append(Change("gap", f"gap of {gap_s:,.0f} s"))
         return found
@@ -188,6 +188,11 @@ def count_beats(
 
 def _begin(beat: Beat) -> Segment:
     return Segment(beat.seq, beat.run_id, beat.scans, beat.at, beat.interval_s, beat.at, beat.scans)
+
+
+def _second(beat: Beat) -> str:
+    """When it was, to the second."""
+    return f"{parse_iso(beat.at):%Y-%m-%d %H:%M:%SZ}"
 
 
 def _elapsed(last: Beat, beat: Beat) -> float | None:

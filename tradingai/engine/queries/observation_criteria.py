@@ -18,6 +18,7 @@ from tradingai.engine.queries.observation_views import (
     Restart,
     VerdictView,
     VerdictWord,
+    crash_words,
     hours_words,
 )
 
@@ -141,7 +142,7 @@ def _verdict(word: VerdictWord, deciding: Sequence[Criterion]) -> VerdictView:
     """The first one decided; the others are named."""
     first = deciding[0]
     others = list(dict.fromkeys(one.title for one in deciding[1:] if one is not first))
-    also = f" Neither holds: {'; '.join(others)}." if others else ""
+    also = f" Not met either: {'; '.join(others)}." if others else ""
     return VerdictView(word, first.id, f"{first.title}: {first.measured}; {first.evidence}.{also}")
 
 
@@ -151,13 +152,12 @@ def _verdict(word: VerdictWord, deciding: Sequence[Criterion]) -> VerdictView:
 def _continuous(facts: Facts) -> Criterion:
     clock, demands = facts.clock, facts.demands
     state, evidence = _clock_state(facts)
-    crashes = f"{clock.crashes} crash" + ("" if clock.crashes == 1 else "es")
     return Criterion(
         id="continuous",
         title=f"{demands.hours:g} h continuous, zero crashes",
         state=state,
         measured=f"{hours_words(clock.counted_s)} of {hours_words(demands.seconds)}",
-        note=crashes,
+        note=crash_words(clock.crashes),
         threshold=f"at least {demands.hours:g} h without a break",
         numbers={
             "hours": clock.counted_s / 3600,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tradingai.engine.core.jsonio import parse_iso, plain
 from tradingai.engine.queries.observation_criteria import final
-from tradingai.engine.queries.observation_views import TIERS, ObservationView, hours_words
+from tradingai.engine.queries.observation_views import TIERS, ObservationView, crash_words, hours_words
 
 SCHEMA: Final = 1
 REPLAY: Final = "REPLAY"
@@ -113,7 +113,7 @@ def _head(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Started {_moment(document['started_at'])}{by}"
     hours = f"{hours_words(3600 * clock['hours'])} of {hours_words(3600 * clock['required_hours'])} h"
     since = f", uninterrupted since {_moment(clock['since'])}" if clock["since"] else ""
-    yield f"- Clock: {hours}{since}; {clock['crashes']} crashes"
+    yield f"- Clock: {hours}{since}; {crash_words(clock['crashes'])}"
 
 
 def _criteria(document: Mapping[str, Any]) -> Iterator[str]:

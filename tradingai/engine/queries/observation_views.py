@@ -316,3 +316,8 @@ def hours_words(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}" if hours else f"0:{minutes:02}:{left:02}"
+
+
+def crash_words(crashes: int) -> str:
+    """``1 crash``, ``2 crashes``."""
+    return f"{crashes} crash" + ("" if crashes == 1 else "es")

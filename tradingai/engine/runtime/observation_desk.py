@@ -37,7 +37,7 @@ from tradingai.engine.store.read_only import reading
 from tradingai.engine.store.stamps import stamp
 
 TYPED: Final = "GO"
-"""What an operator types to approve."""
+"""What an operator types to approve; the command line's ``--yes`` is kept beside it."""
 NO_OBSERVATION: Final = "no observation has run"
 START: Final = "`tradingai observe start` starts one."
 _BEAT: Final = "SELECT max(seq) FROM heartbeats WHERE seq > ? AND at <= ?"
@@ -119,7 +119,7 @@ class ObservationDesk:
         another criterion does not hold, MissingError without an observation.
         """
         row = await self._row()
-        if command.typed.strip().upper() != TYPED:
+        if command.typed.strip().upper().removesuffix(" --YES") != TYPED:
             raise UsageError(
                 f"an approval is the word {TYPED}, not {command.typed!r}", remedy=f"Type {TYPED}."
             )
