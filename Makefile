@@ -10,6 +10,8 @@ DAY ?=
 WINDOW ?= 24
 OUT ?=
 TORCH_INDEX ?=
+SEED ?= 1 2 3
+DAYS ?= 30
 WORKERS ?= auto
 PYTEST_WORKERS := -n $(WORKERS) --dist loadgroup
 
@@ -18,7 +20,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench evidence-markets evidence-models pictures tour clean
+.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench soak evidence-markets evidence-models pictures tour clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9_-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -88,6 +90,10 @@ rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live
 
 bench: $(VENV)/.installed-bench ## measured against required and a baseline: make bench [ONLY=candles,lstm]
 	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY),)
+
+soak: $(VENV)/.installed-dev ## 30 days of the live loop with faults from a seed, then the invariants: make soak SEED=3
+	@status=0; for seed in $(SEED); do \
+		$(BIN)/python benchmarks/soak.py --seed $$seed --days $(DAYS) || status=1; done; exit $$status
 
 evidence-markets: $(VENV)/.installed-dev ## four markets, five seeds: the tables of docs/evidence.md (an hour)
 	@$(BIN)/python benchmarks/evidence_markets.py

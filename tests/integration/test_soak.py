@@ -1,0 +1,319 @@
+"""The soak's plan repeats, and each of its invariants catches what breaks it, on a small recorded home."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from tradingai.engine.alerts.outbox import Outbox
+from tradingai.engine.alerts.sinks import LogFileSink, RecordingSink
+from tradingai.engine.core.commands import ResetAccount, SetKillSwitch
+from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
+from tradingai.engine.registry.registry import Registry
+from tradingai.engine.runtime.controls import carry_out
+
+from tests.fakes.command_line import ROOT, environment
+from tests.fakes.live import BTC, SpoiltFeed, open_bench, promote, sure_artifact
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import soak_invariants as invariants
+from soak_evidence import Evidence, Verdict
+from soak_plan import CALM_S, PER_30_DAYS, Plan, draw_plan, plan_from_json
+from soak_world import Sample
+
+CHANNEL = "telegram:42"
+INTERVAL_S = 120.0
+FLAT = [Sample(1, 60.0 * minute, 300.0) for minute in range(400)]
+
+
+async def record(root):
+    """Five hours with the kill switch, a halt, another model and an outage; the texts that went out."""
+    feed = SpoiltFeed()
+    async with open_bench(root, interval_s=INTERVAL_S, feed=feed) as bench:
+        promote(bench.paths, bench.clock, sure_artifact(logit=-1.5))
+        sink = RecordingSink(CHANNEL)
+        boxes = [
+            Outbox(bench.store, bench.clock, bench.settings, one, run_id=bench.run_id, mode="dry-run")
+            for one in (sink, LogFileSink(bench.paths.alert_log))
+        ]
+        for box in boxes:
+            await box.open()
+
+        async def scan(count):
+            for _ in range(count):
+                await bench.scan(1)
+                for box in boxes:
+                    await box.drain()
+
+        async def control(command, **more):
+            told = command(sender="soak", surface="cli", issued_at=bench.clock.now(), **more)
+            await carry_out(bench.store, bench.settings, bench.paths, bench.clock, told)
+
+        def refused(_found):
+            raise ConnectionError("connection reset by peer")
+
+        await scan(2)
+        feed.spoil[BTC] = refused
+        await scan(6)
+        feed.spoil.clear()
+        await scan(6)
+        await control(ResetAccount, reason="looked into it")
+        await scan(40)
+        await control(SetKillSwitch, on=True)
+        await scan(10)
+        await control(SetKillSwitch, on=False)
+        await scan(50)
+        Registry(bench.paths, bench.clock, who="soak").rollback("lstm_BTC-USD", "v1.0.0", why="soak")
+        await scan(30)
+    return [message.html for message in sink.messages]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    root = tmp_path_factory.mktemp("soak") / "home"
+    return root, asyncio.run(record(root))
+
+
+@pytest.fixture
+def judged(recorded, tmp_path):
+    """Judges a copy of the recorded home after some SQL; verdicts by name."""
+    home, texts = recorded
+
+    def judge(
+        *statements, texts=texts, change=lambda _home: None, samples=FLAT, unplanned=()
+    ) -> dict[str, Verdict]:
+        copy = tmp_path / "home"
+        shutil.copytree(home, copy, symlinks=True)
+        with closing(sqlite3.connect(copy / "tradingai.db")) as connection, connection:
+            connection.execute("PRAGMA foreign_keys = OFF")
+            for statement in statements:
+                assert connection.execute(statement).rowcount > 0, statement
+        change(copy)
+        journal = [{"what": "start"}, {"what": "switch_on"}]
+        with Evidence.of(copy, CHANNEL, texts, Plan(1, 1.0, INTERVAL_S), journal) as evidence:
+            return {one.name: one for one in invariants.judge(evidence, samples, unplanned)}
+
+    return judge
+
+
+def broken(verdicts):
+    return {name: one.violations for name, one in verdicts.items() if not one.holds}
+
+
+def test_the_recorded_home_holds_and_every_invariant_looked_at_something(judged):
+    verdicts = judged()
+    assert broken(verdicts) == {}
+    assert len(verdicts) == 12
+    assert all(one.checked for one in verdicts.values())
+    assert verdicts["no emission while killed"].detail != "0 decisions held back"
+    assert verdicts["no emission while halted"].detail != "0 scans were HALTED"
+
+
+KEYS = "(SELECT key FROM signals ORDER BY at LIMIT 1 OFFSET 2)"
+EVENT = "(SELECT min(seq) FROM events WHERE type = 'SignalEmitted')"
+
+
+@pytest.mark.parametrize(
+    ("name", "statements", "words"),
+    [
+        (
+            "no signal lost or doubled",
+            [f"UPDATE signals SET key = key || '+' WHERE key = {KEYS}"],
+            "is lost: no row of signals",
+        ),
+        ("no signal lost or doubled", [f"DELETE FROM signals WHERE key = {KEYS}"], "is lost"),
+        (
+            "no signal lost or doubled",
+            [
+                ("INSERT INTO events (ts, type, level, run_id, payload)"
+                f" SELECT ts, type, level, run_id, payload FROM events WHERE seq = {EVENT}")
+            ],
+            "twice among the events",
+        ),
+        (
+            "no signal lost or doubled",
+            ["UPDATE decisions SET reason = 'rate_limited' WHERE signal_key IS NOT NULL AND scan_seq > 100"],
+            "of a decision that did not emit",
+        ),
+        ("each signal ends once", [f"DELETE FROM trades WHERE key = {KEYS}"], "has no trade"),
+        (
+            "each signal ends once",
+            ["DELETE FROM events WHERE seq = (SELECT min(seq) FROM events WHERE type = 'PositionClosed')"],
+            "SignalEmitted → PositionOpened and is not open",
+        ),
+        (
+            "alerts at least once",
+            [f"DELETE FROM alerts WHERE subject = {KEYS}"],
+            "has 0 alerts",
+        ),
+        (
+            "alerts at least once",
+            [f"UPDATE alerts SET state = 'waiting' WHERE subject = {KEYS} AND channel = '{CHANNEL}'"],
+            "is waiting at the end",
+        ),
+        (
+            "alerts at least once",
+            [f"UPDATE alerts SET state = 'missed' WHERE subject = {KEYS} AND channel = '{CHANNEL}'"],
+            "no digest names it",
+        ),
+        (
+            "no emission while killed",
+            [
+                ("UPDATE events SET seq = (SELECT seq FROM events WHERE type = 'KillSwitchSet' LIMIT 1)"
+                " - 1000000 WHERE type = 'KillSwitchSet' AND json_extract(payload, '$.on')")
+            ],
+            "while killed",
+        ),
+        (
+            "no emission while killed",
+            [
+                ("UPDATE decisions SET reason = 'emitted' WHERE reason = 'killed'"
+                " AND scan_seq = (SELECT max(scan_seq) FROM decisions WHERE reason = 'killed')")
+            ],
+            "while killed",
+        ),
+        (
+            "no emission while killed",
+            ["DELETE FROM events WHERE type = 'KillSwitchSet' AND json_extract(payload, '$.on')"],
+            "turned on 1 times and 0 are told",
+        ),
+        (
+            "no emission while halted",
+            [
+                ("UPDATE events SET seq = -1000 WHERE type = 'GuardStateChanged'"
+                " AND json_extract(payload, '$.status') = 'HALTED'")
+            ],
+            "while halted",
+        ),
+        (
+            "no emission while halted",
+            ["UPDATE scans SET guard = 'HALTED' WHERE seq IN (SELECT scan_seq FROM signals)"],
+            "while halted",
+        ),
+        (
+            "funnel adds up",
+            ["DELETE FROM decisions WHERE scan_seq = 5"],
+            "scan 5 (done) decided on []",
+        ),
+        (
+            "funnel adds up",
+            ["UPDATE decisions SET reason = 'stale' WHERE scan_seq = 5"],
+            "scan 5 told",
+        ),
+        ("funnel adds up", ["UPDATE scans SET state = 'failed' WHERE seq = 5"], "scan 5 (failed) decided"),
+        ("no scan skipped in silence", ["DELETE FROM scans WHERE seq = 7"], "scan 7 of"),
+        (
+            "no scan skipped in silence",
+            [
+                ("UPDATE events SET payload = json_set(payload, '$.due', '2026-03-04T12:11:00Z')"
+                " WHERE type = 'ScanCompleted' AND json_extract(payload, '$.seq') = 5")
+            ],
+            "s from the scan due",
+        ),
+        ("equity is the trades", ["UPDATE scans SET equity = equity + 0.01 WHERE seq = 50"], "50: equity"),
+        ("equity is the trades", ["UPDATE scans SET balance = balance - 0.01 WHERE seq = 50"], "50: balance"),
+        ("equity is the trades", [f"UPDATE trades SET net = net + 0.01 WHERE key = {KEYS}"], "balance"),
+        ("equity is the trades", [f"UPDATE trades SET scan_seq = scan_seq + 1 WHERE key = {KEYS}"], "trades"),
+    ],
+)  # fmt: skip
+def test_a_planted_violation_is_caught(judged, name, statements, words):
+    found = broken(judged(*statements))
+    assert any(words in text for text in found[name]), found
+
+
+def test_an_undelivered_an_unmarked_and_an_unknown_message_are_caught(judged, recorded):
+    _, texts = recorded
+    first = next(text for text in texts if "high" in text)
+    found = broken(judged(texts=[text for text in texts if text != first]))
+    assert "never arrived" in found["alerts at least once"][0]
+
+
+def test_a_message_that_came_twice_without_saying_so_is_caught(judged, recorded):
+    _, texts = recorded
+    first = next(text for text in texts if "high" in text)
+    assert "without saying REPEAT" in broken(judged(texts=[*texts, first]))["alerts at least once"][0]
+
+
+def test_a_marked_repeat_is_no_violation_but_a_stranger_is(judged, recorded):
+    _, texts = recorded
+    first = next(text for text in texts if "high" in text)
+    found = broken(judged(texts=[*texts, first.replace("<b>", "<b>REPEAT ", 1), "<i>dry-run · id ffff</i>"]))
+    assert found == {"alerts at least once": ["message ffff belongs to no alert"]}
+
+
+def test_a_changed_ledger_and_a_changed_artifact_are_caught(judged):
+    def change(home):
+        document = json.loads((home / "models" / "registry.json").read_text())
+        text = json.dumps(document).replace('"soak"', '"some"')
+        (home / "models" / "registry.json").write_text(text)
+
+    assert set(broken(judged(change=change))) == {"ledger valid"}
+
+
+def test_a_changed_version_is_caught(judged):
+    def change(home):
+        file = home / "models" / "versions" / "lstm_BTC-USD" / "v1.1.0" / "model.pt"
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+
+    assert set(broken(judged(change=change))) == {"ledger valid"}
+
+
+def test_a_torn_line_of_the_alert_file_is_caught(judged):
+    def change(home):
+        file = home / "logs" / "alerts.jsonl"
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join([*lines[:3], lines[3][:20] + lines[4], *lines[5:]]) + "\n")
+
+    assert set(broken(judged(change=change))) == {"alert file complete"}
+
+
+def test_growth_and_an_unplanned_end_are_caught(judged):
+    grown = [Sample(1, one.at, 300 + one.at / 200) for one in FLAT]
+    found = broken(judged(samples=grown, unplanned=["start 3 ended with -11"]))
+    assert set(found) == {"memory flat", "ends only as planned"}
+    assert invariants.memory(FLAT).holds
+    assert not invariants.memory([]).holds
+    slow = [Sample(1, 3600.0 * hour, 300 + hour / 3) for hour in range(60)]
+    assert not invariants.memory(slow).holds
+    assert invariants.memory(slow[:40]).holds
+
+
+def test_a_seed_draws_the_same_plan_again_and_another_seed_another():
+    plan = draw_plan(3, 30, PIPELINE_SYMBOLS)
+    assert plan == draw_plan(3, 30, PIPELINE_SYMBOLS)
+    assert plan != draw_plan(4, 30, PIPELINE_SYMBOLS)
+    assert plan_from_json(json.loads(json.dumps(plan.as_json()))) == plan
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_plan_holds_every_fault_and_keeps_its_calm_ends_and_its_long_life(seed):
+    plan = draw_plan(seed, 30, PIPELINE_SYMBOLS)
+    kinds = [one.kind for one in (*plan.windows, *plan.actions)]
+    for kind, often in PER_30_DAYS.items():
+        assert kinds.count("switch_on" if kind == "switch" else kind) == often
+    ends = [one.at for one in plan.actions if one.kind in {"kill", "stop"}]
+    assert not [at for at in ends if plan.seconds * 0.34 < at < plan.seconds * 0.66]
+    assert min(one.begins for one in plan.windows) >= CALM_S
+    assert any(one.from_outside_ms is not None for one in plan.actions if one.kind == "kill")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_quick_soak_holds(tmp_path):
+    out = tmp_path / "soak.json"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--quick", "--out", str(out)],
+        capture_output=True, text=True, check=False, env=environment(), cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    report = json.loads(out.read_text())
+    assert report["holds"] is True
+    assert report["lived_days"] >= 1
+    assert all(
+        report["faults"][kind] for kind in ("kill", "stop", "jump", "switch_on", "models", "disk", "telegram")
+    )
