@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -114,6 +115,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="the report; default: build/soak-SEED.json")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
     out = options.out or ROOT / "build" / f"soak-{options.seed}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     days, counts = (1.0, QUICK) if options.quick else (options.days, None)
