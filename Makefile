@@ -9,6 +9,9 @@ TAG ?=
 DAY ?=
 WINDOW ?= 24
 OUT ?=
+PART ?=
+UNITS ?=
+MINUTES ?=
 TORCH_INDEX ?=
 SEED ?= 1 2 3
 DAYS ?= 30
@@ -20,7 +23,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench soak evidence-markets evidence-models pictures tour clean
+.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench evidence soak evidence-markets evidence-models pictures tour clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9_-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -94,6 +97,10 @@ bench: $(VENV)/.installed-bench ## measured against required and a baseline: mak
 soak: $(VENV)/.installed-dev ## 30 days of the live loop with faults from a seed, then the invariants: make soak SEED=3
 	@status=0; for seed in $(SEED); do \
 		$(BIN)/python benchmarks/soak.py --seed $$seed --days $(DAYS) || status=1; done; exit $$status
+
+evidence: $(VENV)/.installed-dev ## calibration of the gates: make evidence [PART=null] [UNITS=20] [MINUTES=30]
+	@$(BIN)/python benchmarks/evidence_gates.py $(PART) $(if $(UNITS),--units $(UNITS),) \
+		$(if $(MINUTES),--minutes $(MINUTES),)
 
 evidence-markets: $(VENV)/.installed-dev ## four markets, five seeds: the tables of docs/evidence.md (an hour)
 	@$(BIN)/python benchmarks/evidence_markets.py
