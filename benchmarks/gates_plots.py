@@ -15,6 +15,7 @@ TOP: Final = 40
 BOTTOM: Final = 52
 COLOURS: Final = ("#0b6e99", "#c25e00", "#4d7c0f")
 _INK: Final = "#57606a"
+_NAMESPACE: Final = "http://www.w3.org/2000/svg"
 
 
 class Point(NamedTuple):
@@ -77,14 +78,13 @@ def _axes(
 ) -> list[str]:
     """Background, title, axes and their marks."""
     floor, end = HEIGHT - BOTTOM, WIDTH - RIGHT
+    middle = (TOP + floor) / 2
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="{_NAMESPACE}" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         _text(WIDTH / 2, 22, title, "#1f2328", "middle"),
         _text((LEFT + end) / 2, HEIGHT - 12, x_label, _INK, "middle"),
-        f'<g transform="rotate(-90 16 {(TOP + floor) / 2:.0f})">'
-        f"{_text(16, (TOP + floor) / 2, y_label, _INK, 'middle')}</g>",
+        f'<g transform="rotate(-90 16 {middle:.0f})">{_text(16, middle, y_label, _INK, "middle")}</g>',
     ]
     for k in range(5):
         y = _y(top * k / 4, top)

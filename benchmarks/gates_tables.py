@@ -52,11 +52,12 @@ def share(passed: int, n: int, digits: int = 1) -> str:
 
 def gate_table(markets: Sequence[Market], columns: Mapping[str, str]) -> str:
     """Gate by gate how many markets passed; ``columns`` maps a heading to the verdicts' name."""
-    n, rows = len(markets), [("gate", *columns)]
-    for gate in GATE_IDS:
-        rows.append((gate, *(share(sum(m[key][gate] for m in markets), n) for key in columns.values())))
-    together = (share(sum(all(m[key].values()) for m in markets), n) for key in columns.values())
-    return markdown([*rows, ("all five", *together)])
+    n, keys = len(markets), tuple(columns.values())
+    rows = [
+        (gate, *(share(sum(market[key][gate] for market in markets), n) for key in keys)) for gate in GATE_IDS
+    ]
+    together = (share(sum(all(market[key].values()) for market in markets), n) for key in keys)
+    return markdown([("gate", *columns), *rows, ("all five", *together)])
 
 
 def refusals(markets: Iterable[Market]) -> str:
@@ -96,12 +97,12 @@ def coverage_table(counted: Iterable[Found]) -> str:
     rows: list[Sequence[str]] = [
         ("market", "days a range", "ranges", "truth", "holds it", "all below", "all above", "half width")
     ]
-    for item in counted:
-        rows.append(
-            (f"`{item['market']}`", str(item["days"]), f"{item['ranges']:,}", f"{100 * item['truth']:.2f}",
-             share(item["held"], item["ranges"]), f"{item['below']:,}", f"{item['above']:,}",
-             f"±{100 * item['half_width']:.2f}")
-        )  # fmt: skip
+    rows += [
+        (f"`{item['market']}`", str(item["days"]), f"{item['ranges']:,}", f"{100 * item['truth']:.2f}",
+         share(item["held"], item["ranges"]), f"{item['below']:,}", f"{item['above']:,}",
+         f"±{100 * item['half_width']:.2f}")
+        for item in counted
+    ]  # fmt: skip
     return markdown(rows)
 
 
@@ -217,7 +218,7 @@ def verdicts(found: Found) -> str:
     rows: list[Sequence[str]] = [("part", "required", "measured on", "found", "as required")]
     for part, words, check in DEMANDS:
         units, wanted, told, good = check(found)
-        verdict = ("yes" if units >= wanted else "so far") if good else "no"
+        verdict = ("yes" if good else "no") if units >= wanted else ("so far" if good else "not so far")
         rows.append(
             (part, words, f"{units:,} of {wanted:,}", told if units else "–", verdict if units else "not run")
         )
@@ -289,7 +290,7 @@ _FROZEN_WORDS: Final = (
 )
 _LEAK_WORDS: Final = (
     "Strength is the leak's share of the value where it is *diluted*, the share of minutes or gaps where it "
-    "is *rare*, and a number of rows; of overlapping splits the first 15 rows are those that should have been "
+    "is *rare*, and a number of rows; of overlapping splits the first 15 are those that should have been "
     "purged. Checks 3 and 5 read the rows that the trainer recorded: rows it would not record are outside "
     "what they see."
 )
