@@ -24,11 +24,12 @@ import json
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import product
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -140,6 +141,18 @@ def make_and_keep(path: Path, code: str, unit: Unit) -> Kept:
     return result
 
 
+def end_with_parent() -> None:
+    """In a worker: exit when the process that started it was killed, instead of waiting for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run(part: str, wanted: Sequence[Unit], folder: Path, code: str, *, any_code: bool, until: float) -> None:
     """Make what is not kept yet, two at a time, and begin nothing after ``until`` (monotonic seconds)."""
     missing = [
@@ -149,7 +162,7 @@ def run(part: str, wanted: Sequence[Unit], folder: Path, code: str, *, any_code:
     ]
     print(f"{part}: {len(wanted) - len(missing)} of {len(wanted)} units are there", flush=True)
     queue, running, done = list(reversed(missing)), set[Future[Kept]](), len(wanted) - len(missing)
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(WORKERS, get_context("spawn"), initializer=end_with_parent) as pool:
         while queue or running:
             while queue and len(running) < WORKERS and time.monotonic() < until:
                 unit = queue.pop()
