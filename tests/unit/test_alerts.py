@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from tradingai.engine.alerts.beside import alerting
-from tradingai.engine.alerts.protocols import Outcome
+from tradingai.engine.alerts.protocols import Message, Outcome
 from tradingai.engine.alerts.sinks import LogFileSink, RecordingSink
 from tradingai.engine.core.commands import SetKillSwitch
 from tradingai.engine.core.errors import StoreError
@@ -24,6 +24,7 @@ from tradingai.engine.core.events import (
 )
 
 from tests.fakes.alerts import LOST, RUN, UNKNOWN, ScriptedSink, open_outbox, signal, start_run
+from tests.fakes.full_disk import fill
 from tests.fakes.live import open_bench
 
 HALTED = GuardStateChanged(previous="ACTIVE", status="HALTED", cause="limit", detail="daily", at="now")
@@ -308,3 +309,17 @@ async def test_the_end_sends_what_can_be_sent_and_cuts_no_attempt_off(tmp_path):
         assert texts(sink) == ["GUARD HALTED", "engine stopped"]
         assert await bench.states() == ["delivered", "delivered"]
         assert all("REPEAT" not in message.plain for message in sink.attempts)
+
+
+async def test_a_full_disk_tears_no_line_of_the_alert_file(small_disk):
+    """The page the file ends in takes part of a line; what is written once there is room is a whole line."""
+    file = small_disk / "alerts.jsonl"
+    sink = LogFileSink(file)
+    file.write_bytes(b"x" * 4000 + b"\n")
+    fill(small_disk / "filler")
+    message = Message("0001", "plain", "html", {"id": "0001", "body": "b" * 300})
+    assert (await sink.deliver(message)).state == "waiting"
+    assert file.stat().st_size == 4001
+    (small_disk / "filler").unlink()
+    assert (await sink.deliver(message)).state == "delivered"
+    assert json.loads(file.read_text(encoding="utf-8").splitlines()[1]) == message.document

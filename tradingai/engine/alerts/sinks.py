@@ -35,8 +35,21 @@ class LogFileSink:
         if self._file.exists() and self._file.stat().st_size > _LARGEST:
             self._file.replace(self._file.with_name(self._file.name + ".1"))
         descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
-            stream.write(line)
+        try:
+            _write_whole(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    """All of it or nothing: what a full disk took would stand before the next attempt, on the same line."""
+    before = os.fstat(descriptor).st_size
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
 
 
 class RecordingSink:
