@@ -1,6 +1,6 @@
 """Soak and chaos: 30 days of the live loop with faults drawn from a seed, then the invariants.
 
-    python benchmarks/soak.py [--seed 1] [--days 30] [--quick] [--out FILE] [--keep DIR]
+    python benchmarks/soak.py [--seed 1] [--days 30] [--interval 120] [--quick] [--out FILE] [--keep DIR]
 
 The engine is a process of its own over a home of its own, on a simulated clock; it is killed, its disk is
 full, its clock is set, its provider and Telegram fail, as the plan of the seed says (soak_plan.py). The
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -32,6 +33,12 @@ from soak_world import Journal, World, disk
 ROOT: Final = Path(__file__).resolve().parents[1]
 QUICK: Final = dict.fromkeys(PER_30_DAYS, 1) | {"kill": 3, "feed": 5, "telegram": 3, "jump": 2}
 """How often each fault happens in a day of ``--quick``."""
+TOLD: Final = (
+    "FeedFailed", "FeedRecovered", "CandlesCleaned", "CandlesRejected", "ClockJumped", "ScanFailed",
+    "ScanLate", "ScanOverrun", "TelegramFailed", "SignalsMissed", "UpkeepFailed", "AccountReset",
+    "LiveCandlesCompacted", "DaySummarised", "EngineStarted", "EngineStopped",
+)  # fmt: skip
+"""Events that a report counts: what the engine itself noticed of the faults."""
 
 
 def make_home(home: Path) -> None:
@@ -43,22 +50,26 @@ def make_home(home: Path) -> None:
         promote(paths, RealClock(), sure_artifact(symbol, logit=-1.5))
 
 
-def soak(plan: Plan, folder: Path, out: Path) -> dict[str, Any]:
-    """Live through the plan, judge what is left, and write the report."""
+def soak(plan: Plan, folder: Path, out: Path, keep: Path | None = None) -> dict[str, Any]:
+    """Live through the plan, judge what is left, and write the report; ``keep``: where the home is copied."""
     from tests.fakes.bot_api import CHAT, bot_api
 
     began = time.monotonic()
     journal = Journal(out.with_suffix(".journal.jsonl"))
     journal.file.unlink(missing_ok=True)
+    journal.note("plan", 0.0, **plan.as_json())
     with disk(folder / "disk") as room, bot_api() as api:
         make_home(room.folder / "home")
         world = World(plan, room, api, journal)
         world.live()
         with Evidence.of(world.home, f"telegram:{CHAT}", api.texts(), plan, journal.lines) as evidence:
             verdicts = judge(evidence, world.samples, [*world.unplanned, *api.odd])
+            told = {kind: len(evidence.told(kind)) for kind in TOLD}
+        if keep is not None:
+            shutil.copytree(world.home, keep, symlinks=True)
         size_mb = sum(file.stat().st_size for file in world.home.glob("tradingai.db*")) / 2**20
     report = document(plan, world, verdicts)
-    report |= {"real_s": round(time.monotonic() - began, 1), "database_mb": round(size_mb, 1)}
+    report |= {"told": told, "real_s": round(time.monotonic() - began, 1), "database_mb": round(size_mb, 1)}
     write_json(out, report)
     return report
 
@@ -97,6 +108,7 @@ def show(report: dict[str, Any]) -> None:
         f"database {report['database_mb']:.0f} MB"
     )
     print("injected: " + ", ".join(f"{count} {kind}" for kind, count in report["faults"].items()))
+    print("told: " + ", ".join(f"{count:,} {kind}" for kind, count in report["told"].items()))
     print(f"full disk: {report['disk']}")
     for one in report["invariants"]:
         first = f"  {one['violations'][0]}" if one["violations"] else f"  {one['detail']}"
@@ -112,6 +124,7 @@ def main() -> int:
     parser.add_argument("--days", type=float, default=30)
     parser.add_argument("--interval", type=float, default=120, help="seconds between two scans")
     parser.add_argument("--quick", action="store_true", help="one day with every fault at least once")
+    parser.add_argument("--keep", type=Path, help="copy the home there, which must not exist")
     parser.add_argument("--out", type=Path, help="the report; default: build/soak-SEED.json")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -122,7 +135,7 @@ def main() -> int:
     interval_s = 600.0 if options.quick else options.interval
     plan = draw_plan(options.seed, days, PIPELINE_SYMBOLS, interval_s, counts)
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        report = soak(plan, Path(folder), out)
+        report = soak(plan, Path(folder), out, options.keep)
     show(report)
     broken = next((one for one in report["invariants"] if one["violations"]), None)
     if broken is not None:

@@ -6,7 +6,7 @@ Times are seconds of the soak: they pass whatever the wall clock is set to, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -99,7 +99,8 @@ class _Draws:
     rng: np.random.Generator
     begins: float
     ends: float
-    busy: list[Window] = field(default_factory=list)
+    least: float
+    """A window lasts at least so long, in seconds: some scan has to be within it."""
 
     def times(self, count: int) -> list[float]:
         """So many times, one in each of so many equal parts of the soak."""
@@ -108,6 +109,9 @@ class _Draws:
 
     def between(self, low: float, high: float) -> float:
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
+
+    def window(self, kind: str, at: float, longest: float, detail: str = "") -> Window:
+        return Window(kind, at, at + self.between(self.least, max(longest, 1.2 * self.least)), detail)
 
     def one_of(self, things: Sequence[str]) -> str:
         return things[int(self.rng.integers(len(things)))]
@@ -127,7 +131,8 @@ def draw_plan(
     is judged.
     """
     counts = counts or {kind: max(1, round(often * days / 30)) for kind, often in PER_30_DAYS.items()}
-    draws = _Draws(np.random.default_rng([seed, 20260302]), CALM_S, days * DAY - CALM_S)
+    rng = np.random.default_rng([seed, 20260302])
+    draws = _Draws(rng, CALM_S, days * DAY - CALM_S, 1.5 * interval_s)
     windows = [*_feed(draws, counts["feed"], coins), *_telegram(draws, counts["telegram"])]
     windows += _disk(draws, counts["disk"])
     actions = [*_ends(draws, counts["kill"], counts["stop"]), *_jumps(draws, counts["jump"])]
@@ -146,21 +151,21 @@ def _feed(draws: _Draws, count: int, coins: Sequence[str]) -> list[Window]:
     found = []
     for number, at in enumerate(draws.times(count)):
         detail = FEED_FAULTS[number % len(FEED_FAULTS)]
-        lasts = 180.0 if detail == "hang" else draws.between(120, 3 * HOUR / 2)
         some = tuple(coin for coin in coins if draws.rng.random() < 0.6) or (draws.one_of(coins),)
-        found.append(Window("feed", at, at + lasts, detail, some))
+        longest = 0.0 if detail == "hang" else 3 * HOUR / 2
+        found.append(replace(draws.window("feed", at, longest, detail), coins=some))
     return found
 
 
 def _telegram(draws: _Draws, count: int) -> list[Window]:
     return [
-        Window("telegram", at, at + draws.between(60, HOUR), TELEGRAM_FAULTS[number % len(TELEGRAM_FAULTS)])
+        draws.window("telegram", at, 2 * HOUR, TELEGRAM_FAULTS[number % len(TELEGRAM_FAULTS)])
         for number, at in enumerate(draws.times(count))
     ]
 
 
 def _disk(draws: _Draws, count: int) -> list[Window]:
-    return [Window("disk", at, at + draws.between(360, HOUR / 2)) for at in draws.times(count)]
+    return [draws.window("disk", at, HOUR / 2) for at in draws.times(count)]
 
 
 def _ends(draws: _Draws, kills: int, stops: int) -> list[Action]:

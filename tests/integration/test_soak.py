@@ -299,6 +299,7 @@ def test_a_plan_holds_every_fault_and_keeps_its_calm_ends_and_its_long_life(seed
     ends = [one.at for one in plan.actions if one.kind in {"kill", "stop"}]
     assert not [at for at in ends if plan.seconds * 0.34 < at < plan.seconds * 0.66]
     assert min(one.begins for one in plan.windows) >= CALM_S
+    assert min(one.ends - one.begins for one in plan.windows) >= 1.5 * INTERVAL_S
     assert any(one.from_outside_ms is not None for one in plan.actions if one.kind == "kill")
 
 
