@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 GROWTH_MB: Final = 16.0
 """More than this between the second and the last tenth of the longest life is growth."""
-LONG_LIFE_S: Final = 2 * 86_400.0
+LONG_LIFE_S: Final = 5 * 86_400.0
 """A life that begins its second tenth after the first compaction of a day."""
 GROWTH_OF_A_DAY_MB: Final = 48.0
-"""For shorter ones: the first compaction loads polars, which was measured to take 26 to 31 MB."""
+"""For shorter ones: the first compaction loads polars, which was measured to take 26 to 35 MB."""
 
 
 def judge(evidence: Evidence, samples: Sequence[Sample], unplanned: Sequence[str]) -> list[Verdict]:

@@ -15,7 +15,9 @@ HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 CALM_S: Final = 1.5 * HOUR
 """At the beginning and at the end nothing is injected: the end shows what is left once all is well again."""
-FEED_FAULTS: Final = ("refused", "hang", "gap", "no_number", "old")
+FEED_FAULTS: Final = ("refused", "hang", "gap", "refused", "no_number", "old")
+HALTING_S: Final = 1200.0
+"""Equity without prices for five minutes is a halt: what is refused is so for all coins, and longer."""
 TELEGRAM_FAULTS: Final = ("500", "502", "drop", "drop-after", "429:30", "false")
 PER_30_DAYS: Final = {
     "kill": 24, "stop": 4, "jump": 16, "switch": 12, "models": 16,
@@ -153,7 +155,10 @@ def _feed(draws: _Draws, count: int, coins: Sequence[str]) -> list[Window]:
         detail = FEED_FAULTS[number % len(FEED_FAULTS)]
         some = tuple(coin for coin in coins if draws.rng.random() < 0.6) or (draws.one_of(coins),)
         longest = 0.0 if detail == "hang" else 3 * HOUR / 2
-        found.append(replace(draws.window("feed", at, longest, detail), coins=some))
+        one = replace(draws.window("feed", at, longest, detail), coins=some)
+        if detail == "refused":
+            one = replace(one, ends=one.ends + HALTING_S, coins=tuple(coins))
+        found.append(one)
     return found
 
 

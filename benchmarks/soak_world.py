@@ -159,6 +159,7 @@ class World:
             "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent",
             "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HEARTBEAT_S": "60",
             "PROVIDER_TIMEOUT_S": "2", "EVENT_DAYS": "365", "PAPER_RISK_PCT": RISK_PCT,
+            "MAX_SIGNALS_PER_HOUR_HIGH": "9",
         }  # fmt: skip
         return {**kept, **told, **self.api.environment}
 

@@ -278,9 +278,9 @@ def test_growth_and_an_unplanned_end_are_caught(judged):
     assert set(found) == {"memory flat", "ends only as planned"}
     assert invariants.memory(FLAT).holds
     assert not invariants.memory([]).holds
-    slow = [Sample(1, 3600.0 * hour, 300 + hour / 2) for hour in range(60)]
+    slow = [Sample(1, 3600.0 * hour, 300 + hour / 4) for hour in range(130)]
     assert not invariants.memory(slow).holds
-    assert invariants.memory(slow[:40]).holds
+    assert invariants.memory(slow[:110]).holds
 
 
 def test_a_seed_draws_the_same_plan_again_and_another_seed_another():
