@@ -193,3 +193,6 @@ def test_two_coins_at_once_are_fetched_listed_and_labelled(typed, tmp_path):
     assert "last 30 days only; 2020-01-01T00:00Z is earlier" in words
     _, out, _ = typed(api.port, "list")
     assert "yfinance" in out
+    data = tmp_path / "home" / "data"
+    assert any(path.is_file() for path in (data / "yfinance").rglob("*"))
+    assert [str(path) for path in data.rglob("*") if path.lstat().st_mode & 0o077] == []

@@ -44,6 +44,8 @@ from tradingai.engine.runtime.kinds import KINDS as RUNTIME_KINDS
 
 KINDS: Final[Mapping[str, JobFunction]] = {**JOB_KINDS, **RUNTIME_KINDS}
 NICE: Final = 10
+CLOSED: Final = 0o077
+"""Umask: what a library writes into the home (yfinance's caches) is closed to other users like all else."""
 _ORPHAN_WAIT_S: Final = ORPHAN_GRACE_S + 5
 """How long a target's lock may still be held by a worker whose parent died."""
 _RACE_WAIT_S: Final = 0.5
@@ -75,6 +77,7 @@ def main(kinds: Mapping[str, JobFunction] = KINDS) -> int:
     """Carry out the job described on standard input; return the process's exit status."""
     channel = ParentChannel(_take_over_output())
     os.nice(NICE)
+    os.umask(CLOSED)
     parent = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 - read until the process ends
     line = parent.readline()
     if not line:
