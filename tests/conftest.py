@@ -15,6 +15,7 @@ _SHARED_HOMES = ("golden_home", "small_home")
 """Fixtures that take long to make: with several workers, the tests of each stay together on one."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests that share a home, for ``pytest -n N --dist loadgroup``; alone nothing changes."""
     for item in items:
