@@ -43,6 +43,7 @@ def fetch(home, api, *arguments, **environment):
     return tradingai(home, "data", "fetch", "--json", *arguments, **{**api.environment, **environment})
 
 
+@pytest.mark.slow
 def test_three_coins_at_once_within_one_rate_limit_and_again(tmp_path):
     """Three workers in real time; the exchange counts the weight of every request it gets."""
     home = tmp_path / "home"

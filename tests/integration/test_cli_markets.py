@@ -41,6 +41,7 @@ def check_refusal(home: Path, done) -> None:
 
 
 @pytest.mark.skipif(not MARKET_FILES, reason="no real candles beside the project")
+@pytest.mark.slow
 def test_real_candles_run_to_the_end_and_are_refused(tmp_path):
     (file,) = [file for file in MARKET_FILES if file.name.startswith("BTC")]
     check_refusal(tmp_path, through_the_pipeline(tmp_path, file, epochs=1))

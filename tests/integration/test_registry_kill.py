@@ -76,7 +76,7 @@ def killed_after(paths, what, seconds):
         child.communicate()
 
 
-@pytest.mark.parametrize("what", ["switch", "record"])
+@pytest.mark.parametrize("what", ["switch", pytest.param("record", marks=pytest.mark.slow)])
 def test_killed_at_random_moments(home, report, what):
     chance = random.Random(20251110)
     registry = Registry(home, RealClock(), who="test")

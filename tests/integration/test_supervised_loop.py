@@ -103,6 +103,7 @@ def fetch(port, path):
             return error.code, error.headers["Content-Type"], error.read().decode()
 
 
+@pytest.mark.slow
 def test_the_engine_as_a_service_with_its_port_killed_and_started_again(home, tmp_path):
     """READY once it can scan, beats between scans, STOPPING; scrapes before and after a kill."""
     port = free_port()
