@@ -65,6 +65,7 @@ def test_two_real_minutes_end_in_go(home):
         assert began.status == 0, began.err
         engine = start(home, "run", "--interval", "2", "--json", **settings)
         try:
+            _until_the_clock_counts(home, settings)
             drilled = tradingai(home, "observe", "drill", "--json", **settings)
             assert (drilled.status, drilled.document["held"]) == (0, True), drilled.out
             early = tradingai(home, "observe", "approve", "--yes", "--json", **settings)
@@ -92,6 +93,14 @@ def test_two_real_minutes_end_in_go(home):
     assert status["observation"]["state"] == "ended"
     assert {one["id"]: one["state"] for one in status["phases"]}["go_no_go"] == "done"
     assert [row[0] for row in rows(home, "SELECT word FROM observation_verdicts")] == ["GO"]
+
+
+def _until_the_clock_counts(home, settings):
+    """A drill held before the first heartbeat is no evidence."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not tradingai(home, "observe", "status", "--json", **settings).document["continuous_s"]:
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 def _until_five_hold(home, settings):
