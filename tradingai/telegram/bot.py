@@ -144,12 +144,13 @@ class TelegramBot:
         return True
 
     async def _answer(self, request: Request, answers: asyncio.Queue[tuple[int, str]]) -> None:
+        """Carry out, remember, then answer: what was answered is never acted on again."""
         text, state = await self._commands.carry_out(request)
-        shown = f"{text}\n{self._mode} · {self._clock.now():%H:%M:%S}Z"
-        with suppress(asyncio.QueueFull):
-            answers.put_nowait((request.chat_id, shown))
-        done = audit(request, self._clock.now(), state, text.partition("\n")[0])
+        now = self._clock.now()
+        done = audit(request, now, state, text.partition("\n")[0])
         await self._store.bot.seen(self._client.bot_id, [request.update_id], [done])
+        with suppress(asyncio.QueueFull):
+            answers.put_nowait((request.chat_id, f"{text}\n{self._mode} · {now:%H:%M:%S}Z"))
 
     # -- answers
 
