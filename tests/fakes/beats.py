@@ -10,7 +10,6 @@ from tradingai.engine.queries.observation_clock import (
     Change,
     ContinuousClock,
     RunFacts,
-    count_beats,
 )
 from tradingai.engine.store.stamps import stamp
 
@@ -84,7 +83,10 @@ class Story:
     def clock(self, *runs: RunFacts, max_gap_s: float = 300.0) -> ContinuousClock:
         """What the continuous clock makes of it."""
         known = {one.run_id: one for one in (facts(), *runs)}
-        return count_beats(self.beats, max_gap_s, known)
+        clock = ContinuousClock(max_gap_s, known)
+        for beat, changes in self.beats:
+            clock.add(beat, changes)
+        return clock
 
 
 def begun() -> Story:

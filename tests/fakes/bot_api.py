@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from tradingai.engine.core.settings import Settings
 
 from tests.fakes.homes import plain_settings
+from tests.fakes.serving import serving
 
 TOKEN = "123456789:AAHsecretSecretSecret-secretSecret_12"
 CHAT = 42
@@ -250,28 +251,13 @@ def handler(api: BotApi) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class Quiet(ThreadingHTTPServer):
-    """Says nothing of clients that go away."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def handle_error(self, *_: Any) -> None:
-        pass
-
-
 @contextmanager
 def bot_api() -> Iterator[BotApi]:
     """A running server."""
     api = BotApi()
-    with Quiet(("127.0.0.1", 0), handler(api)) as server:
-        api.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    with serving(handler(api)) as port:
+        api.port = port
         try:
             yield api
         finally:
             api.closing = True
-            server.shutdown()
-            thread.join()

@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -37,6 +37,7 @@ from tradingai.engine.core.settings import Settings
 
 from tests.fakes.exchange_formats import FORMATS, Format, Listed, Reply, UnexpectedError
 from tests.fakes.homes import plain_settings
+from tests.fakes.serving import serving
 
 HTML = "<html><head><title>Sorry</title></head><body><h1>We will be back</h1></body></html>"
 IDS = {
@@ -245,17 +246,6 @@ def handler(api: ExchangeApi) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class Quiet(ThreadingHTTPServer):
-    """Says nothing of clients that go away."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def handle_error(self, *_: Any) -> None:
-        pass
-
-
 @contextmanager
 def exchange_api(
     exchange: str, now_us: Callable[[], int] | int | Any, *, ticker: Callable[[], float] = time.monotonic
@@ -266,12 +256,6 @@ def exchange_api(
         api = ExchangeApi(exchange, FORMATS[exchange](), lambda: fixed, ticker=ticker)
     else:
         api = ExchangeApi(exchange, FORMATS[exchange](), now_us, ticker=ticker)
-    with Quiet(("127.0.0.1", 0), handler(api)) as server:
-        api.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield api
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler(api)) as port:
+        api.port = port
+        yield api

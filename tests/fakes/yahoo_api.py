@@ -22,7 +22,7 @@ from tradingai.engine.core.candles import PRICE_COLUMNS, Candles, datetime_to_us
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.symbols import DAY_MINUTES, MINUTE_US
 
-from tests.fakes.bot_api import Quiet
+from tests.fakes.serving import serving
 
 HISTORY_DAYS = 30
 REQUEST_DAYS = 8
@@ -308,15 +308,9 @@ def handler(api: YahooApi) -> type[BaseHTTPRequestHandler]:
 def yahoo_api(clock: Clock, market: dict[str, Candles]) -> Iterator[YahooApi]:
     """A running server."""
     api = YahooApi(clock, market)
-    with Quiet(("127.0.0.1", 0), handler(api)) as server:
-        api.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield api
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler(api)) as port:
+        api.port = port
+        yield api
 
 
 def fresh_yfinance() -> None:

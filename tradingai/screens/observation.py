@@ -6,7 +6,7 @@ from typing import Final
 
 from tradingai.engine.core.commands import WriteSnapshot
 from tradingai.engine.queries.observation_views import ObservationView
-from tradingai.engine.queries.snapshot import ConsoleSnapshot, Interest
+from tradingai.engine.queries.snapshot import ConsoleSnapshot
 from tradingai.screens import observation_parts as parts
 from tradingai.screens.base import ConsoleScreen
 from tradingai.screens.observation_steps import (
@@ -87,7 +87,6 @@ class ObservationPage:
             tables=tuple(page.tables),
             drawn=page.drawn,
             keys=self._keys(seen),
-            interest=Interest(observation=True),
             ticks=running,
         )
 

@@ -15,7 +15,7 @@ The pause of a clean restart within the gap is not counted, and breaks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -174,16 +174,6 @@ class ContinuousClock:
         )
         self.broken.append(segment)
         self.segment = _begin(beat)
-
-
-def count_beats(
-    beats: Iterable[tuple[Beat, Sequence[Change]]], max_gap_s: float, runs: Mapping[str, RunFacts]
-) -> ContinuousClock:
-    """The clock after these heartbeats, each with what changed before it."""
-    clock = ContinuousClock(max_gap_s, runs)
-    for beat, changes in beats:
-        clock.add(beat, changes)
-    return clock
 
 
 def _begin(beat: Beat) -> Segment:

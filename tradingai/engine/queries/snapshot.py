@@ -40,7 +40,6 @@ class Interest:
     feature_values: bool = False
     monitor: bool = False
     risk: bool = False
-    observation: bool = False
     coin: str | None = None
     run: str = ""
     """The run Monitor and Risk are about: an id, or NEWEST_REPLAY.
@@ -359,7 +358,7 @@ class ConsoleSnapshot:
     risk: RiskView | None = None
     """As ``monitor``."""
     observation: ObservationView | None = None
-    """The newest observation; only while a screen asks for it."""
+    """The newest observation, or that there is none; None until the first picture of the home was read."""
     paper_balance: float | None = None
     """What a fresh paper account begins with."""
     system: SystemView = SystemView()

@@ -39,11 +39,6 @@ class ObservationTable:
         rows = await self._database.rows("SELECT * FROM observations ORDER BY rowid DESC LIMIT 1")
         return observation_row(rows[0]) if rows else None
 
-    async def newest_beat(self) -> int:
-        """Number of the newest heartbeat of any run; 0 before the first."""
-        rows = await self._database.rows("SELECT coalesce(max(seq), 0) FROM heartbeats")
-        return int(rows[0][0])
-
     async def start(self, row: ObservationRow, event: ObservationStarted, *, give_up: bool) -> None:
         """Insert an observation that begins after the newest heartbeat; ``give_up`` ends an open one first.
 
