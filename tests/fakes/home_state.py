@@ -24,18 +24,34 @@ def value_hashes(home: Path) -> dict[str, str]:
     return found
 
 
-def worker_of(home: Path, kind: str) -> int | None:
-    """The process of a running job of that kind."""
+def first_row(home: Path, statement: str, *values: Any) -> tuple[Any, ...] | None:
+    """The first row of that question; none as long as the database or its tables are still to be made."""
     database = home / "tradingai.db"
     if not database.exists():
         return None
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
         try:
-            row = connection.execute(
-                "SELECT pid FROM jobs WHERE kind = ? AND state = 'running' AND pid IS NOT NULL", (kind,)
-            ).fetchone()
+            row: tuple[Any, ...] | None = connection.execute(statement, values).fetchone()
         except sqlite3.OperationalError:
             return None
+    return row
+
+
+def open_scans(home: Path, kind: str) -> int:
+    """The scans stored of a run of that kind that has not ended."""
+    row = first_row(
+        home,
+        "SELECT count(*) FROM scans JOIN runs USING (run_id) WHERE kind = ? AND ended_at IS NULL",
+        kind,
+    )
+    return 0 if row is None else int(row[0])
+
+
+def worker_of(home: Path, kind: str) -> int | None:
+    """The process of a running job of that kind."""
+    row = first_row(
+        home, "SELECT pid FROM jobs WHERE kind = ? AND state = 'running' AND pid IS NOT NULL", kind
+    )
     return None if row is None else int(row[0])
 
 

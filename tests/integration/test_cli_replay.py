@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from tests.fakes.command_line import start, tradingai
-from tests.fakes.home_state import alive, wait_for, worker_of
+from tests.fakes.home_state import alive, open_scans, wait_for, worker_of
 from tests.fakes.stored_market import replay_home
 
 HOURS = ("--hours", "6")
@@ -28,14 +28,6 @@ def first(home):
     done = tradingai(home, "replay", *HOURS, "--json")
     assert done.status == 0, done.err
     return done.document
-
-
-def scans_stored(home):
-    database = home / "tradingai.db"
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-        return connection.execute(
-            "SELECT count(*) FROM scans JOIN runs USING (run_id) WHERE ended_at IS NULL"
-        ).fetchone()[0]
 
 
 def states(home):
@@ -76,7 +68,7 @@ def test_a_watched_one_can_be_read_and_stopped_between_two_scans(home, tmp_path)
     """At speed 1 the second scan is two minutes after the first: it is stored, and Ctrl-C need not wait."""
     copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
     running = start(copy, "replay", *HOURS, "--speed", "1")
-    wait_for(lambda: scans_stored(copy))
+    wait_for(lambda: open_scans(copy, "replay"))
     with closing(sqlite3.connect(copy / "tradingai.db")) as connection:
         (open_one,) = connection.execute(
             "SELECT speed, interval_s FROM runs JOIN replay_runs USING (run_id) WHERE ended_at IS NULL"
@@ -93,7 +85,7 @@ def test_a_watched_one_can_be_read_and_stopped_between_two_scans(home, tmp_path)
 def test_a_watched_one_ends_with_its_parent(home, tmp_path):
     copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
     running = start(copy, "replay", *HOURS, "--speed", "1")
-    wait_for(lambda: scans_stored(copy))
+    wait_for(lambda: open_scans(copy, "replay"))
     worker = worker_of(copy, "replay")
     running.kill()
     running.communicate(timeout=10)
@@ -134,7 +126,7 @@ def test_wrong_ranges_are_refused(home):
 def test_killed_in_the_middle_a_fresh_start_decides_the_same(home, first, tmp_path):
     copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
     running = start(copy, "replay", *HOURS)
-    wait_for(lambda: scans_stored(copy))
+    wait_for(lambda: open_scans(copy, "replay"))
     worker = worker_of(copy, "replay")
     running.kill()
     running.communicate(timeout=10)
@@ -149,7 +141,7 @@ def test_killed_in_the_middle_a_fresh_start_decides_the_same(home, first, tmp_pa
 def test_a_killed_worker_is_started_again(home, first, tmp_path):
     copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
     running = start(copy, "replay", *HOURS, "--json")
-    wait_for(lambda: scans_stored(copy))
+    wait_for(lambda: open_scans(copy, "replay"))
     os.kill(worker_of(copy, "replay"), signal.SIGKILL)
     out, err = running.communicate(timeout=200)
     assert running.returncode == 0, err
@@ -161,7 +153,7 @@ def test_a_killed_worker_is_started_again(home, first, tmp_path):
 def test_ctrl_c_says_what_happened(home, tmp_path):
     copy = shutil.copytree(home, tmp_path / "home", symlinks=True)
     running = start(copy, "replay", *HOURS)
-    wait_for(lambda: scans_stored(copy))
+    wait_for(lambda: open_scans(copy, "replay"))
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode in {0, 130}, err

@@ -21,7 +21,7 @@ from tradingai.engine.risk.guard import GuardStatus
 from tradingai.engine.runtime.drill import _drill_job, drill, read_drill
 
 from tests.fakes.command_line import start, tradingai
-from tests.fakes.home_state import alive, wait_for, worker_of
+from tests.fakes.home_state import alive, open_scans, wait_for, worker_of
 from tests.fakes.live import open_bench
 from tests.fakes.stored_market import open_replays, replay_home
 
@@ -226,7 +226,7 @@ async def test_it_stops_at_a_safe_point_and_the_next_one_closes_dead_ones(home):
 def test_from_the_command_line_with_kill_9_in_the_middle(home):
     """The run of the killed one is marked, the next one works, text and JSON say the same."""
     running = start(home, "observe", "drill")
-    wait_for(lambda: _open_scans(home))
+    wait_for(lambda: open_scans(home, "drill"))
     worker = worker_of(home, "drill")
     running.kill()
     running.communicate(timeout=10)
@@ -242,18 +242,6 @@ def test_from_the_command_line_with_kill_9_in_the_middle(home):
     assert "the guard held (SYNTHETIC candles of BTC-USD, ETH-USD, BNB-USD)" in told.out
     assert "below the daily limit at" in told.out
     assert f"a twin without the loss emitted {done.document['twin_emitted']}" in " ".join(told.out.split())
-
-
-def _open_scans(home):
-    database = home / "tradingai.db"
-    if not database.exists():
-        return 0
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'scans'").fetchone():
-            return 0
-        return connection.execute(
-            "SELECT count(*) FROM scans JOIN runs USING (run_id) WHERE kind = 'drill' AND ended_at IS NULL"
-        ).fetchone()[0]
 
 
 def test_without_candles_it_exits_4(tmp_path):
