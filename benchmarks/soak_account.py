@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tradingai.engine.core.candles import datetime_to_us
-from tradingai.engine.core.jsonio import parse_iso
-from tradingai.engine.decision.state import DeskConfig, config_from_json
-from tradingai.engine.risk.costs import BPS
-
 from soak_evidence import Evidence, Told, Verdict
 
 HALF_A_CENT: Final = 0.005
+COMMISSION: Final = 0.000325
+"""Of the notional, a side. Of the specification and not of the account's code, as the next."""
+HALF_SPREAD: Final = 0.0006
+"""Half of 12 basis points, which hold where nobody measured costs: away from the mid price of a mark."""
 
 
 @dataclass
@@ -34,36 +33,43 @@ class _Open:
 class _Book:
     """The account as it has to be. Each position's swap is 0: the soak's costs have none."""
 
-    config: DeskConfig
     balance: float
     positions: dict[str, _Open] = field(default_factory=dict)
 
     def opened(self, payload: dict[str, Any]) -> None:
-        rate = self.config.costs.commission_rate
         one = _Open(
             payload["symbol"],
             1 if payload["side"] == "long" else -1,
             payload["quantity"],
             payload["price"],
-            rate * payload["quantity"] * payload["price"],
+            COMMISSION * payload["quantity"] * payload["price"],
         )
         self.positions[payload["key"]] = one
         self.balance -= one.commission
 
-    def closed(self, key: str, net: float) -> None:
-        self.balance += net + self.positions.pop(key).commission
+    def closed(self, payload: dict[str, Any]) -> float:
+        """The trade's net result by its fills: price difference less both commissions."""
+        one = self.positions.pop(payload["key"])
+        gross = one.sign * (payload["price"] - one.entry) * one.quantity
+        paid = COMMISSION * one.quantity * payload["price"]
+        self.balance += gross - paid
+        return gross - paid - one.commission
 
-    def equity(self, marks: dict[str, float], at_us: int) -> float:
-        """With each position closed at the newest close, half the expected spread away."""
+    def equity(self, marks: dict[str, float]) -> float:
+        """With each position closed at the newest close, half the spread away."""
         floating = 0.0
         for one in self.positions.values():
-            away = one.sign * self.config.costs.expected(one.symbol, at_us).limit_bps * BPS
-            floating += one.sign * (marks[one.symbol] * (1 - away) - one.entry) * one.quantity
+            price = marks[one.symbol] * (1 - one.sign * HALF_SPREAD)
+            floating += one.sign * (price - one.entry) * one.quantity
         return self.balance + floating
 
 
 def equity(evidence: Evidence) -> Verdict:
-    """Initial balance + trades − commissions of open positions, and their floating result, at every scan."""
+    """Initial balance + trades − commissions of open positions, and their floating result, at every scan.
+
+    What a trade brought is worked out from the prices and the quantity its fills were told with, and what the
+    account booked for it has to be that. Nothing of the account's own arithmetic is used.
+    """
     found: list[str] = []
     checked = 0
     for row in evidence.rows("SELECT run_id FROM runs WHERE kind = 'live' ORDER BY started_at"):
@@ -82,10 +88,10 @@ def _run(evidence: Evidence, run_id: str) -> tuple[int, list[str]]:
     for one in evidence.told("PositionOpened", "PositionClosed"):
         if one.run == run_id:
             happened[one.scan].append(one)
-    nets: dict[str, float] = {}
+    trades: dict[str, sqlite3.Row] = {}
     by_scan: dict[int, set[str]] = defaultdict(set)
-    for row in evidence.rows("SELECT scan_seq, key, net FROM trades WHERE run_id = ?", run_id):
-        nets[row["key"]] = row["net"]
+    for row in evidence.rows("SELECT * FROM trades WHERE run_id = ?", run_id):
+        trades[row["key"]] = row
         by_scan[row["scan_seq"]].add(row["key"])
     book = _begin(changes[0])
     waiting = list(changes[1:])
@@ -96,7 +102,8 @@ def _run(evidence: Evidence, run_id: str) -> tuple[int, list[str]]:
     for row, marks in zip(rows, _marks(evidence, run_id, len(rows)), strict=True):
         while waiting and waiting[0]["after_scan"] < row["seq"]:
             found += _change(book, waiting.pop(0))
-        closed = _live(book, happened[row["seq"]], nets)
+        closed, wrong = _live(book, happened[row["seq"]], trades)
+        found += wrong
         if closed != by_scan[row["seq"]]:
             found.append(f"scan {row['seq']}: trades {sorted(by_scan[row['seq']])}, told {sorted(closed)}")
         if row["state"] != "failed":
@@ -106,8 +113,8 @@ def _run(evidence: Evidence, run_id: str) -> tuple[int, list[str]]:
 
 def _begin(change: sqlite3.Row) -> _Book:
     """The account a run begins with; positions that an earlier run left are in it."""
-    paper, config = json.loads(change["desk"])["paper"], config_from_json(json.loads(change["config"]))
-    book = _Book(config, paper["balance"])
+    paper = json.loads(change["desk"])["paper"]
+    book = _Book(paper["balance"])
     for one in paper["positions"]:
         order = one["order"]
         sign = 1 if order["side"] == "long" else -1
@@ -119,8 +126,6 @@ def _begin(change: sqlite3.Row) -> _Book:
 
 def _change(book: _Book, change: sqlite3.Row) -> Iterator[str]:
     """An account that no scan made: the one before, or a fresh one."""
-    if json.loads(change["config"]):
-        book.config = config_from_json(json.loads(change["config"]))
     paper = json.loads(change["desk"])["paper"]
     if paper["trades"] == 0 and paper["balance"] == paper["initial_balance"] and change["cause"] == "reset":
         book.balance, book.positions = paper["balance"], {}
@@ -131,23 +136,39 @@ def _change(book: _Book, change: sqlite3.Row) -> Iterator[str]:
         )
 
 
-def _live(book: _Book, happened: list[Told], nets: dict[str, float]) -> set[str]:
-    closed = set()
+def _live(book: _Book, happened: list[Told], trades: dict[str, sqlite3.Row]) -> tuple[set[str], list[str]]:
+    """What was closed, and what is wrong with it."""
+    closed: set[str] = set()
+    found: list[str] = []
     for one in happened:
         key = one.payload["key"]
         if one.type == "PositionOpened":
             book.opened(one.payload)
-        elif key in book.positions and key in nets:
-            book.closed(key, nets[key])
+        elif key not in book.positions:
+            found.append(f"{key} was closed and never opened")
+        else:
             closed.add(key)
-    return closed
+            entry, net = book.positions[key].entry, book.closed(one.payload)
+            if key in trades:
+                found += _otherwise(trades[key], entry, one.payload, net)
+    return closed, found
+
+
+def _otherwise(trade: sqlite3.Row, entry: float, told: dict[str, Any], net: float) -> Iterator[str]:
+    """Where a trade says something else than its fills."""
+    for name, stored, filled in (("entry", trade["entry"], entry), ("exit", trade["exit"], told["price"])):
+        if stored != filled:
+            yield f"trade {trade['key']}: {name} {stored} and its fill was {filled}"
+    for name, booked in (("net", trade["net"]), ("net as told", told["net"])):
+        if abs(booked - net) > HALF_A_CENT:
+            yield f"trade {trade['key']}: {name} {booked:,.2f}, {net:,.2f} by its fills"
 
 
 def _compare(book: _Book, row: sqlite3.Row, marks: dict[str, float]) -> Iterator[str]:
     if abs(row["balance"] - book.balance) > HALF_A_CENT:
         yield f"scan {row['seq']}: balance {row['balance']:,.2f}, {book.balance:,.2f} added up"
         book.balance = row["balance"]
-    expected = book.equity(marks, datetime_to_us(parse_iso(row["at"])))
+    expected = book.equity(marks)
     if abs(row["equity"] - expected) > HALF_A_CENT:
         yield f"scan {row['seq']}: equity {row['equity']:,.2f}, {expected:,.2f} added up"
 

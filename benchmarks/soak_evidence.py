@@ -55,6 +55,9 @@ class Told(NamedTuple):
     payload: dict[str, Any]
     run: str
     scan: int
+    at: str
+    """Wall time of its writing."""
+    level: str
 
 
 def repeated(things: Iterable[Any]) -> list[Any]:
@@ -74,17 +77,25 @@ class Evidence:
     """Messages in the order of their arrival."""
     plan: Plan
     journal: list[dict[str, Any]]
+    answered: dict[str, int]
+    """How often the Bot API answered a message in which way: ``ok`` and the plan's faults."""
 
     @classmethod
     @contextmanager
     def of(
-        cls, home: Path, channel: str, texts: list[str], plan: Plan, journal: list[dict[str, Any]]
+        cls,
+        home: Path,
+        channel: str,
+        texts: list[str],
+        plan: Plan,
+        journal: list[dict[str, Any]],
+        answered: dict[str, int],
     ) -> Iterator[Evidence]:
         """Open the home's database for reading."""
         uri = f"file:{home / 'tradingai.db'}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            yield cls(home, connection, channel, texts, plan, journal)
+            yield cls(home, connection, channel, texts, plan, journal, answered)
 
     @property
     def paths(self) -> HomePaths:
@@ -100,9 +111,9 @@ class Evidence:
         """The whole log, oldest first."""
         found = []
         scans: dict[str, int] = defaultdict(lambda: 1)
-        for row in self.rows("SELECT seq, type, run_id, payload FROM events ORDER BY seq"):
+        for row in self.rows("SELECT seq, ts, type, level, run_id, payload FROM events ORDER BY seq"):
             payload, run = json.loads(row["payload"]), row["run_id"] or ""
-            found.append(Told(row["seq"], row["type"], payload, run, scans[run]))
+            found.append(Told(row["seq"], row["type"], payload, run, scans[run], row["ts"], row["level"]))
             scans[run] += row["type"] in SCANNED
         return found
 

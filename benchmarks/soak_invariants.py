@@ -16,13 +16,15 @@ from tradingai.engine.registry.verify import verify
 from soak_account import equity
 from soak_alerts import alert_file, alerts
 from soak_evidence import SCANNED, Evidence, Told, Verdict, repeated
+from soak_hits import faults_hit, trouble
+from soak_plan import CALM_S, DAY, HOUR
 
 if TYPE_CHECKING:
     from soak_world import Sample
 
 GROWTH_MB: Final = 16.0
 """More than this between the second and the last tenth of the longest life is growth."""
-LONG_LIFE_S: Final = 5 * 86_400.0
+LONG_LIFE_S: Final = 5 * DAY
 """A life that begins its second tenth after the first compaction of a day."""
 GROWTH_OF_A_DAY_MB: Final = 48.0
 """For shorter ones: the first compaction loads polars, which was measured to take 26 to 35 MB."""
@@ -31,7 +33,9 @@ GROWTH_OF_A_DAY_MB: Final = 48.0
 def judge(evidence: Evidence, samples: Sequence[Sample], unplanned: Sequence[str]) -> list[Verdict]:
     """Every invariant. ``samples``: memory over time; ``unplanned``: ends and requests nothing explains."""
     return [
-        Verdict.of("ends only as planned", max(1, len(evidence.noted("start"))), unplanned),
+        Verdict.of("ends only as planned", len(evidence.noted("start")), unplanned),
+        faults_hit(evidence),
+        trouble(evidence),
         signals_once(evidence),
         signals_end(evidence),
         alerts(evidence),
@@ -42,7 +46,7 @@ def judge(evidence: Evidence, samples: Sequence[Sample], unplanned: Sequence[str
         funnel(evidence),
         scans(evidence),
         equity(evidence),
-        memory(samples),
+        memory(samples, evidence.plan.seconds),
     ]
 
 
@@ -67,13 +71,17 @@ def signals_once(evidence: Evidence) -> Verdict:
 
 
 def signals_end(evidence: Evidence) -> Verdict:
-    """Each signal is filled once and closed once, or given up once, or open at the end; nothing else is."""
+    """Each signal is filled once and closed once, or given up once, or open at the end; nothing else is.
+
+    While one goes on, its coin has no other.
+    """
     steps: dict[str, list[str]] = defaultdict(list)
     for one in evidence.told("SignalEmitted", "PositionOpened", "PositionClosed", "EntryCancelled"):
         steps[one.payload["key"]].append(one.type)
     traded = [row["key"] for row in evidence.rows("SELECT key FROM trades")]
     held, dropped = _held(evidence)
     found = [f"{key} was traded twice" for key in repeated(traded)]
+    found += _side_by_side(evidence)
     ends = {
         ("SignalEmitted", "PositionOpened", "PositionClosed"),
         ("SignalEmitted", "EntryCancelled"),
@@ -87,6 +95,23 @@ def signals_end(evidence: Evidence) -> Verdict:
     return Verdict.of(
         "each signal ends once", len(steps), found, f"{len(traded):,} trades, {len(held)} open at the end"
     )
+
+
+def _side_by_side(evidence: Evidence) -> Iterator[str]:
+    """Signals of a coin that has one going: what a kill doubled under another name."""
+    going: dict[str, str] = {}
+    for one in evidence.told("SignalEmitted", "PositionClosed", "EntryCancelled", "AccountReset"):
+        if one.type == "AccountReset":
+            if one.payload["fresh"]:
+                going.clear()
+            continue
+        key, coin = one.payload["key"], one.payload["symbol"]
+        if one.type != "SignalEmitted":
+            going.pop(coin, None)
+        elif coin in going:
+            yield f"{key} was emitted while {going[coin]} was going on"
+        else:
+            going[coin] = key
 
 
 def _held(evidence: Evidence) -> tuple[set[str], set[str]]:
@@ -118,7 +143,8 @@ def not_while_killed(evidence: Evidence) -> Verdict:
     for one in evidence.told("KillSwitchSet", "SignalEmitted", "AlertDelivered"):
         if one.type == "KillSwitchSet":
             windows += one.payload["on"] and not killed
-            killed, delivered = bool(one.payload["on"]), 0
+            delivered = delivered if killed else 0
+            killed = bool(one.payload["on"])
         elif killed and one.type == "SignalEmitted":
             found.append(f"{one.payload['key']} was emitted (event {one.seq}) while killed")
         elif killed and one.payload["kind"] == "signal":
@@ -158,14 +184,24 @@ def not_while_halted(evidence: Evidence) -> Verdict:
 
 
 def ledger(evidence: Evidence) -> Verdict:
-    """The chain, every version's files and every link are what the ledger says."""
+    """The chain, every version's files and every link are what the ledger says; decisions follow it."""
     try:
-        entries = read_ledger(evidence.paths.ledger).entries
+        book = read_ledger(evidence.paths.ledger)
+        entries, live = book.entries, book.live()
         bad = [one for one in verify(evidence.paths) if not one.ok]
     except TradingAIError as error:
         return Verdict.of("ledger valid", 1, [str(error)])
     changes = sum(entry.kind in {"promoted", "rolled_back"} for entry in entries)
     found = [f"{one.model} {one.version}: {one.detail}" for one in bad]
+    newest = evidence.rows(
+        "SELECT symbol, versions, max(at) FROM decisions WHERE versions <> '{}' GROUP BY symbol"
+    )
+    for row in newest:
+        for model, version in json.loads(row["versions"]).items():
+            if live[model].version != version:
+                found.append(
+                    f"{row['symbol']} is decided by {model} {version}, live is {live[model].version}"
+                )
     return Verdict.of("ledger valid", len(entries), found, f"{changes} promotions and rollbacks")
 
 
@@ -229,8 +265,11 @@ def _silent_gaps(evidence: Evidence) -> Iterator[str]:
         before, explained = one, False
 
 
-def memory(samples: Sequence[Sample]) -> Verdict:
-    """Of the process that lived longest: its largest size in the last tenth over that in the second."""
+def memory(samples: Sequence[Sample], seconds: float) -> Verdict:
+    """Of the process that lived longest: its largest size in the last tenth over that in the second.
+
+    ``seconds``: of the plan, which spares its middle third, so that one process lives at least that long.
+    """
     lives: dict[int, list[Sample]] = defaultdict(list)
     for one in samples:
         lives[one.start].append(one)
@@ -243,8 +282,11 @@ def memory(samples: Sequence[Sample]) -> Verdict:
     growth = max(one.mb for one in longest[-tenth:]) - first
     allowed = GROWTH_MB if lasted >= LONG_LIFE_S else GROWTH_OF_A_DAY_MB
     words = (
-        f"{growth:+.1f} MB on {first:.0f} MB within {lasted / 86_400:.1f} days of one process"
+        f"{growth:+.1f} MB on {first:.0f} MB within {lasted / DAY:.1f} days of one process"
         f" ({allowed:g} MB allowed)"
     )
     found = [] if growth <= allowed else [words]
+    third = (seconds - 2 * CALM_S) / 3
+    if third >= LONG_LIFE_S and lasted < third - 2 * HOUR:
+        found.append(f"no process lived through the middle third: the longest {lasted / DAY:.1f} days")
     return Verdict.of("memory flat", len(longest), found, words)

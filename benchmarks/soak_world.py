@@ -23,8 +23,9 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
 ROOM: Final = "4g"
 """Of the home's file system."""
-RISK_PCT: Final = "0.01"
-"""Small enough for a losing model to trade for 30 days: an account near its floor would only be blocked."""
+RISK_PCT: Final = "0.002"
+"""Small enough for a losing model to trade for 30 days: an account near its floor would only be blocked. With
+0.01 it lost 17,988 of the 18,000 that the guard allows within 15.5 days."""
 START: Final = 1_772_431_210.0
 """2026-03-02 06:00:10 UTC, a Monday."""
 

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +47,8 @@ class BotApi:
     """What it does once the script is empty."""
     arrived: list[dict[str, str]] = field(default_factory=list)
     attempts: list[dict[str, str]] = field(default_factory=list)
+    answered: Counter[str] = field(default_factory=Counter)
+    """How often a well-formed message was answered in which way, by the words of ``script``."""
     odd: list[str] = field(default_factory=list)
     """Requests no client should make."""
     unknown: int = 0
@@ -127,10 +129,12 @@ class BotApi:
 
     def send(self, form: dict[str, str]) -> tuple[int, Any]:
         self.attempts.append(form)
-        what, _, number = (self.script.popleft() if self.script else self.always).partition(":")
+        scene = self.script.popleft() if self.script else self.always
+        what, _, number = scene.partition(":")
         problem = self.problem(form)
         if problem:
             return refusal(400, problem)
+        self.answered[scene] += 1
         if what == "429":
             return 429, refusal(429, "Too Many Requests: retry after", {"retry_after": int(number)})[1]
         if what in {"500", "502", "401"}:

@@ -1,100 +1,35 @@
 """The soak's plan repeats, and each of its invariants catches what breaks it, on a small recorded home."""
 
-import asyncio
 import json
-import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 
+import numpy as np
 import pytest
-from tradingai.engine.alerts.outbox import Outbox
-from tradingai.engine.alerts.sinks import LogFileSink, RecordingSink
-from tradingai.engine.core.commands import ResetAccount, SetKillSwitch
 from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
-from tradingai.engine.registry.registry import Registry
-from tradingai.engine.runtime.controls import carry_out
 
 from tests.fakes.command_line import ROOT, environment
-from tests.fakes.live import BTC, SpoiltFeed, open_bench, promote, sure_artifact
+from tests.fakes.soak_home import CHANNEL, INTERVAL_S
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import soak_invariants as invariants
-from soak_evidence import Evidence, Verdict
-from soak_plan import CALM_S, PER_30_DAYS, Plan, draw_plan, plan_from_json
+from soak_evidence import Verdict
+from soak_plan import CALM_S, DAY, PER_30_DAYS, draw_plan, plan_from_json
 from soak_world import Sample
 
-CHANNEL = "telegram:42"
-INTERVAL_S = 120.0
 FLAT = [Sample(1, 60.0 * minute, 300.0) for minute in range(400)]
 
 
-async def record(root):
-    """Five hours with the kill switch, a halt, another model and an outage; the texts that went out."""
-    feed = SpoiltFeed()
-    async with open_bench(root, interval_s=INTERVAL_S, feed=feed) as bench:
-        promote(bench.paths, bench.clock, sure_artifact(logit=-1.5))
-        sink = RecordingSink(CHANNEL)
-        boxes = [
-            Outbox(bench.store, bench.clock, bench.settings, one, run_id=bench.run_id, mode="dry-run")
-            for one in (sink, LogFileSink(bench.paths.alert_log))
-        ]
-        for box in boxes:
-            await box.open()
-
-        async def scan(count):
-            for _ in range(count):
-                await bench.scan(1)
-                for box in boxes:
-                    await box.drain()
-
-        async def control(command, **more):
-            told = command(sender="soak", surface="cli", issued_at=bench.clock.now(), **more)
-            await carry_out(bench.store, bench.settings, bench.paths, bench.clock, told)
-
-        def refused(_found):
-            raise ConnectionError("connection reset by peer")
-
-        await scan(2)
-        feed.spoil[BTC] = refused
-        await scan(6)
-        feed.spoil.clear()
-        await scan(6)
-        await control(ResetAccount, reason="looked into it")
-        await scan(40)
-        await control(SetKillSwitch, on=True)
-        await scan(10)
-        await control(SetKillSwitch, on=False)
-        await scan(50)
-        Registry(bench.paths, bench.clock, who="soak").rollback("lstm_BTC-USD", "v1.0.0", why="soak")
-        await scan(30)
-    return [message.html for message in sink.messages]
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    root = tmp_path_factory.mktemp("soak") / "home"
-    return root, asyncio.run(record(root))
-
-
 @pytest.fixture
-def judged(recorded, tmp_path):
+def judged(soaked, tmp_path):
     """Judges a copy of the recorded home after some SQL; verdicts by name."""
-    home, texts = recorded
 
     def judge(
-        *statements, texts=texts, change=lambda _home: None, samples=FLAT, unplanned=()
+        *statements, texts=soaked.texts, change=lambda _home: None, samples=FLAT, unplanned=()
     ) -> dict[str, Verdict]:
-        copy = tmp_path / "home"
-        shutil.copytree(home, copy, symlinks=True)
-        with closing(sqlite3.connect(copy / "tradingai.db")) as connection, connection:
-            connection.execute("PRAGMA foreign_keys = OFF")
-            for statement in statements:
-                assert connection.execute(statement).rowcount > 0, statement
-        change(copy)
-        journal = [{"what": "start"}, {"what": "switch_on"}]
-        with Evidence.of(copy, CHANNEL, texts, Plan(1, 1.0, INTERVAL_S), journal) as evidence:
+        home = soaked.copy(tmp_path / "home", *statements)
+        change(home)
+        with soaked.evidence(home=home, texts=texts) as evidence:
             return {one.name: one for one in invariants.judge(evidence, samples, unplanned)}
 
     return judge
@@ -107,7 +42,7 @@ def broken(verdicts):
 def test_the_recorded_home_holds_and_every_invariant_looked_at_something(judged):
     verdicts = judged()
     assert broken(verdicts) == {}
-    assert len(verdicts) == 12
+    assert len(verdicts) == 14
     assert all(one.checked for one in verdicts.values())
     assert verdicts["no emission while killed"].detail != "0 decisions held back"
     assert verdicts["no emission while halted"].detail != "0 scans were HALTED"
@@ -216,7 +151,28 @@ EVENT = "(SELECT min(seq) FROM events WHERE type = 'SignalEmitted')"
         ),
         ("equity is the trades", ["UPDATE scans SET equity = equity + 0.01 WHERE seq = 50"], "50: equity"),
         ("equity is the trades", ["UPDATE scans SET balance = balance - 0.01 WHERE seq = 50"], "50: balance"),
-        ("equity is the trades", [f"UPDATE trades SET net = net + 0.01 WHERE key = {KEYS}"], "balance"),
+        ("equity is the trades", [f"UPDATE trades SET net = net + 0.01 WHERE key = {KEYS}"], "by its fills"),
+        (
+            "equity is the trades",
+            [f"UPDATE trades SET exit = exit + 0.01 WHERE key = {KEYS}"],
+            "exit",
+        ),
+        (
+            "equity is the trades",
+            [
+                ("UPDATE events SET payload = json_set(payload, '$.quantity', 2 * json_extract(payload,"
+                " '$.quantity')) WHERE seq = (SELECT min(seq) FROM events WHERE type = 'PositionOpened')")
+            ],
+            "added up",
+        ),
+        (
+            "each signal ends once",
+            ["DELETE FROM events WHERE seq = (SELECT min(seq) FROM events WHERE type = 'PositionClosed')"],
+            "was emitted while",
+        ),
+        ("ledger valid", [
+            "UPDATE decisions SET versions = replace(versions, 'v1.0.0', 'v1.1.0') WHERE scan_seq > 100"
+        ], "live is v1.0.0"),
         ("equity is the trades", [f"UPDATE trades SET scan_seq = scan_seq + 1 WHERE key = {KEYS}"], "trades"),
     ],
 )  # fmt: skip
@@ -225,21 +181,21 @@ def test_a_planted_violation_is_caught(judged, name, statements, words):
     assert any(words in text for text in found[name]), found
 
 
-def test_an_undelivered_an_unmarked_and_an_unknown_message_are_caught(judged, recorded):
-    _, texts = recorded
+def test_an_undelivered_an_unmarked_and_an_unknown_message_are_caught(judged, soaked):
+    texts = soaked.texts
     first = next(text for text in texts if "high" in text)
     found = broken(judged(texts=[text for text in texts if text != first]))
     assert "never arrived" in found["alerts at least once"][0]
 
 
-def test_a_message_that_came_twice_without_saying_so_is_caught(judged, recorded):
-    _, texts = recorded
+def test_a_message_that_came_twice_without_saying_so_is_caught(judged, soaked):
+    texts = soaked.texts
     first = next(text for text in texts if "high" in text)
     assert "without saying REPEAT" in broken(judged(texts=[*texts, first]))["alerts at least once"][0]
 
 
-def test_a_marked_repeat_is_no_violation_but_a_stranger_is(judged, recorded):
-    _, texts = recorded
+def test_a_marked_repeat_is_no_violation_but_a_stranger_is(judged, soaked):
+    texts = soaked.texts
     first = next(text for text in texts if "high" in text)
     found = broken(judged(texts=[*texts, first.replace("<b>", "<b>REPEAT ", 1), "<i>dry-run · id ffff</i>"]))
     assert found == {"alerts at least once": ["message ffff belongs to no alert"]}
@@ -276,11 +232,36 @@ def test_growth_and_an_unplanned_end_are_caught(judged):
     grown = [Sample(1, one.at, 300 + one.at / 200) for one in FLAT]
     found = broken(judged(samples=grown, unplanned=["start 3 ended with -11"]))
     assert set(found) == {"memory flat", "ends only as planned"}
-    assert invariants.memory(FLAT).holds
-    assert not invariants.memory([]).holds
+    assert invariants.memory(FLAT, DAY).holds
+    assert not invariants.memory([], DAY).holds
     slow = [Sample(1, 3600.0 * hour, 300 + hour / 4) for hour in range(130)]
-    assert not invariants.memory(slow).holds
-    assert invariants.memory(slow[:110]).holds
+    assert not invariants.memory(slow, 6 * DAY).holds
+    assert invariants.memory(slow[:110], 6 * DAY).holds
+
+
+def test_a_leak_of_100_kb_an_hour_is_caught_in_the_life_a_30_day_plan_judges():
+    """Ten days as measured: 31 MB at the first midnight, about 1 MB at each later one, and noise."""
+
+    def life(leak_mb_an_hour):
+        noise = np.random.default_rng(1)
+        return [
+            Sample(7, 60.0 * minute, 345 + (31 + minute / 1440) * (minute >= 1000) + noise.uniform(0, 1)
+                   + leak_mb_an_hour * minute / 60)
+            for minute in range(10 * 1440)
+        ]  # fmt: skip
+
+    month = 30 * DAY
+    sound = invariants.memory(life(0.0), month)
+    assert sound.holds, sound.violations
+    assert not invariants.memory(life(0.1), month).holds
+
+
+def test_a_month_without_a_long_life_judges_no_memory():
+    short = [
+        Sample(start, start * DAY + 60.0 * minute, 300.0) for start in range(30) for minute in range(1440)
+    ]
+    assert "no process lived through the middle third" in invariants.memory(short, 30 * DAY).violations[0]
+    assert invariants.memory(short, 3 * DAY).holds
 
 
 def test_a_seed_draws_the_same_plan_again_and_another_seed_another():
