@@ -74,6 +74,7 @@ def soak(plan: Plan, folder: Path, out: Path, keep: Path | None = None) -> dict[
             "channel": f"telegram:{CHAT}",
             "plan": plan.as_json(),
             "texts": api.texts(),
+            "arrived_at": world.arrived_at,
             "answered": dict(api.answered),
             "journal": journal.lines,
             "unplanned": [*world.unplanned, *api.odd],
@@ -93,8 +94,8 @@ def soak(plan: Plan, folder: Path, out: Path, keep: Path | None = None) -> dict[
 def judged(home: Path, kept: dict[str, Any]) -> tuple[list[Verdict], dict[str, Any]]:
     """The verdicts on a home and what was kept of its life, and the report's counts."""
     plan = plan_from_json(kept["plan"])
-    parts = (home, kept["channel"], kept["texts"], plan, kept["journal"], kept["answered"])
-    with Evidence.of(*parts) as evidence:
+    parts = {name: kept[name] for name in ("channel", "texts", "journal", "arrived_at", "answered")}
+    with Evidence.of(home, plan=plan, **parts) as evidence:
         verdicts = judge(evidence, [Sample(*one) for one in kept["samples"]], kept["unplanned"])
         told = {kind: len(evidence.told(kind)) for kind in TOLD}
         return verdicts, {"told": told, "hit": by_kind(evidence)}

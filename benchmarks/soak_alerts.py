@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Final
 
 from soak_evidence import Evidence, Verdict
@@ -23,6 +24,7 @@ def alerts(evidence: Evidence) -> Verdict:
         for one in told
         if subjects[one.payload["key"]] != 1
     ]
+    found += _of_another_signal(evidence)
     arrived, unmarked = _arrivals(evidence)
     missed = {one for event in evidence.told("SignalsMissed") for one in event.payload["ids"]}
     for row in rows:
@@ -43,6 +45,41 @@ def alerts(evidence: Evidence) -> Verdict:
     words = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     marked = sum(text.removeprefix("<b>").startswith("REPEAT") for text in evidence.texts)
     return Verdict.of("alerts at least once", len(rows), found, f"signals: {words}; {marked} say REPEAT")
+
+
+def _of_another_signal(evidence: Evidence) -> Iterator[str]:
+    """Messages that carry the id of a signal's alert and do not name its coin and side."""
+    rows = evidence.rows(
+        "SELECT alerts.seq, signals.symbol, signals.side FROM alerts JOIN signals ON signals.key = subject"
+        " WHERE channel = ?",
+        evidence.channel,
+    )
+    named = {f"{row['seq']:04x}": f"{row['symbol']} {row['side'].upper()}" for row in rows}
+    for text in evidence.texts:
+        match = _ID.search(text)
+        if match is not None and named.get(match.group(1), "") not in text:
+            yield f"message {match.group(1)} does not name {named[match.group(1)]}"
+
+
+def told_while_killed(evidence: Evidence) -> Iterator[str]:
+    """Signals that arrived at the chat between the journal's switch_on and switch_off.
+
+    Everybody sleeps while the switch is set: what arrives later was sent later.
+    """
+    rows = evidence.rows("SELECT seq FROM alerts WHERE channel = ? AND kind = 'signal'", evidence.channel)
+    signals = {f"{row['seq']:04x}" for row in rows}
+    spans: list[tuple[float, float]] = []
+    since: float | None = None
+    for line in evidence.journal:
+        if line["what"] == "switch_on":
+            since = line["at"] if since is None else since
+        elif line["what"] == "switch_off" and since is not None:
+            spans.append((since, line["at"]))
+            since = None
+    for at, text in zip(evidence.arrived_at, evidence.texts, strict=True):
+        match = _ID.search(text)
+        if match is not None and match.group(1) in signals and any(on < at <= off for on, off in spans):
+            yield f"alert {match.group(1)} arrived at {at:.0f} s while killed"
 
 
 def _arrivals(evidence: Evidence) -> tuple[dict[str, int], dict[str, int]]:

@@ -77,6 +77,8 @@ class Evidence:
     """Messages in the order of their arrival."""
     plan: Plan
     journal: list[dict[str, Any]]
+    arrived_at: list[float]
+    """When each of them did, in seconds of the soak."""
     answered: dict[str, int]
     """How often the Bot API answered a message in which way: ``ok`` and the plan's faults."""
 
@@ -89,13 +91,14 @@ class Evidence:
         texts: list[str],
         plan: Plan,
         journal: list[dict[str, Any]],
+        arrived_at: list[float],
         answered: dict[str, int],
     ) -> Iterator[Evidence]:
         """Open the home's database for reading."""
         uri = f"file:{home / 'tradingai.db'}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            yield cls(home, connection, channel, texts, plan, journal, answered)
+            yield cls(home, connection, channel, texts, plan, journal, arrived_at, answered)
 
     @property
     def paths(self) -> HomePaths:

@@ -14,8 +14,8 @@ from tradingai.engine.decision.records import REASONS
 from tradingai.engine.registry.verify import verify
 
 from soak_account import equity
-from soak_alerts import alert_file, alerts
-from soak_evidence import SCANNED, Evidence, Told, Verdict, repeated
+from soak_alerts import alert_file, alerts, told_while_killed
+from soak_evidence import SCANNED, Evidence, Verdict, repeated
 from soak_hits import faults_hit, trouble
 from soak_plan import CALM_S, DAY, HOUR
 
@@ -138,7 +138,10 @@ def _held(evidence: Evidence) -> tuple[set[str], set[str]]:
 
 
 def not_while_killed(evidence: Evidence) -> Verdict:
-    """Between KillSwitchSet on and off no SignalEmitted, no delivery that began; no killed scan emitted."""
+    """Between KillSwitchSet on and off no SignalEmitted, no delivery that began; no killed scan emitted.
+
+    And nothing of a signal arrived at the chat meanwhile, by the Bot API's own watch.
+    """
     found, killed, delivered, windows = [], False, 0, 0
     for one in evidence.told("KillSwitchSet", "SignalEmitted", "AlertDelivered"):
         if one.type == "KillSwitchSet":
@@ -156,6 +159,7 @@ def not_while_killed(evidence: Evidence) -> Verdict:
         " AND scans.seq = decisions.scan_seq WHERE killed = 1 AND reason = 'emitted'"
     )
     found += [f"scan {row['scan_seq']} emitted {row['symbol']} while killed" for row in rows]
+    found += told_while_killed(evidence)
     asked = len(evidence.noted("switch_on"))
     set_on = sum(bool(one.payload["on"]) for one in evidence.told("KillSwitchSet"))
     if set_on < asked:
@@ -251,18 +255,33 @@ def scans(evidence: Evidence) -> Verdict:
 
 
 def _silent_gaps(evidence: Evidence) -> Iterator[str]:
-    before: Told | None = None
-    explained = False
+    """Dues that are not where the one before, or the engine's start, and the told overruns put them."""
+    interval_s = evidence.plan.interval_s
+    before = started = ""
+    missed, jumped = 0, False
     for one in evidence.events:
-        if one.type in {"ScanOverrun", "ClockJumped", "EngineStarted"}:
-            explained = True
-        if one.type not in SCANNED:
-            continue
-        if before is not None and not explained:
-            apart = (parse_iso(one.payload["due"]) - parse_iso(before.payload["due"])).total_seconds()
-            if apart != evidence.plan.interval_s:
-                yield f"{apart:g} s from the scan due {before.payload['due']} to that of {one.payload['due']}"
-        before, explained = one, False
+        match one.type:
+            case "ScanOverrun":
+                missed += one.payload["missed"]
+            case "ClockJumped":
+                jumped = True
+            case "EngineStarted":
+                before, started, missed, jumped = "", one.at, 0, False
+            case "ScanCompleted" | "ScanFailed":
+                due = one.payload["due"]
+                if before and not jumped and _apart(before, due) != (1 + missed) * interval_s:
+                    yield (
+                        f"{_apart(before, due):g} s from the scan due {before} to that of {due},"
+                        f" {missed} told as missed"
+                    )
+                if started and not jumped and not 0 <= _apart(started, due) <= (1 + missed) * interval_s:
+                    yield f"{_apart(started, due):g} s from the start at {started} to the scan due {due}"
+                before, started, missed, jumped = due, "", 0, False
+
+
+def _apart(earlier: str, later: str) -> float:
+    """Seconds."""
+    return (parse_iso(later) - parse_iso(earlier)).total_seconds()
 
 
 def memory(samples: Sequence[Sample], seconds: float) -> Verdict:

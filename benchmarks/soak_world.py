@@ -115,6 +115,8 @@ class World:
     unplanned: list[str] = field(default_factory=list)
     """Ends of an engine that nothing injected explains."""
     down: float = 0.0
+    arrived_at: list[float] = field(default_factory=list)
+    """When each message arrived at the Bot API."""
     _killed: int | None = None
     _stopped: int | None = None
     _failure: str = ""
@@ -127,6 +129,7 @@ class World:
 
     def live(self) -> None:
         """Until the plan's time is over."""
+        self.api.on_message = lambda _form: self.arrived_at.append(self.at)
         while self.at < self.plan.seconds and len(self.unplanned) < 3:
             self.one_start()
 

@@ -26,7 +26,11 @@ CHANNEL = "telegram:42"
 INTERVAL_S = 120.0
 PLAN = Plan(1, 1.0, INTERVAL_S, actions=(Action("switch_on", 0.5, "cli"),))
 """What the recorded home went through."""
-JOURNAL = [{"what": "start"}, {"what": "switch_on"}]
+JOURNAL = [
+    {"what": "start", "at": 0.0},
+    {"what": "switch_on", "at": 100.0},
+    {"what": "switch_off", "at": 200.0},
+]
 
 
 async def record(root):
@@ -89,7 +93,8 @@ class SoakHome:
 
     @contextmanager
     def evidence(self, *, home: Path | None = None, plan: Plan = PLAN, **changes: Any) -> Iterator[Evidence]:
-        """What the invariants look at; ``changes``: texts, journal, answered."""
-        parts = {"texts": self.texts, "journal": JOURNAL, "answered": {"ok": len(self.texts)}, **changes}
+        """What the invariants look at; ``changes``: texts, arrived_at, journal, answered."""
+        parts = {"texts": self.texts, "journal": JOURNAL, "answered": {"ok": len(self.texts)}} | changes
+        parts.setdefault("arrived_at", [0.0] * len(parts["texts"]))
         with Evidence.of(home or self.path, CHANNEL, plan=plan, **parts) as evidence:
             yield evidence

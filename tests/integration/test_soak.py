@@ -139,6 +139,22 @@ EVENT = "(SELECT min(seq) FROM events WHERE type = 'SignalEmitted')"
             ["UPDATE decisions SET reason = 'stale' WHERE scan_seq = 5"],
             "scan 5 told",
         ),
+        (
+            "no scan skipped in silence",
+            [
+                ("UPDATE events SET type = 'EngineStarted', ts = '2026-03-04T12:03:00.000000Z' WHERE seq ="
+                " (SELECT max(seq) FROM events WHERE type = 'GuardStateChanged')")
+            ],
+            "s from the start at",
+        ),
+        (
+            "no scan skipped in silence",
+            [
+                ("UPDATE events SET type = 'ScanOverrun', payload = json_object('missed', 3) WHERE seq ="
+                " (SELECT max(seq) FROM events WHERE type = 'GuardStateChanged')")
+            ],
+            "3 told as missed",
+        ),
         ("funnel adds up", ["UPDATE scans SET state = 'failed' WHERE seq = 5"], "scan 5 (failed) decided"),
         ("no scan skipped in silence", ["DELETE FROM scans WHERE seq = 7"], "scan 7 of"),
         (
@@ -186,6 +202,20 @@ def test_an_undelivered_an_unmarked_and_an_unknown_message_are_caught(judged, so
     first = next(text for text in texts if "high" in text)
     found = broken(judged(texts=[text for text in texts if text != first]))
     assert "never arrived" in found["alerts at least once"][0]
+
+
+def test_a_message_under_the_id_of_another_signal_is_caught(judged, soaked):
+    first = next(text for text in soaked.texts if "high" in text)
+    other = first.replace("BTC-USD", "ETH-USD")
+    found = broken(judged(texts=[other if text == first else text for text in soaked.texts]))
+    assert "does not name BTC-USD" in found["alerts at least once"][0]
+
+
+@pytest.mark.parametrize(("at", "caught"), [(100.0, False), (120.0, True), (200.0, True), (220.0, False)])
+def test_a_signal_that_reaches_the_chat_while_killed_is_caught_whatever_the_engine_says(soaked, at, caught):
+    with soaked.evidence(arrived_at=[at] * len(soaked.texts)) as evidence:
+        verdict = invariants.not_while_killed(evidence)
+    assert any("while killed" in one for one in verdict.violations) is caught
 
 
 def test_a_message_that_came_twice_without_saying_so_is_caught(judged, soaked):
