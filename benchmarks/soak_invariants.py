@@ -15,6 +15,7 @@ from tradingai.engine.registry.verify import verify
 
 from soak_account import equity
 from soak_alerts import alert_file, alerts, told_while_killed
+from soak_candles import candle_files
 from soak_evidence import SCANNED, Evidence, Verdict, repeated
 from soak_hits import faults_hit, trouble
 from soak_plan import CALM_S, DAY, HOUR
@@ -46,6 +47,7 @@ def judge(evidence: Evidence, samples: Sequence[Sample], unplanned: Sequence[str
         funnel(evidence),
         scans(evidence),
         equity(evidence),
+        candle_files(evidence),
         memory(samples, evidence.plan.seconds),
     ]
 

@@ -13,6 +13,7 @@ from tradingai.engine.alerts.outbox import Outbox
 from tradingai.engine.alerts.sinks import LogFileSink, RecordingSink
 from tradingai.engine.core.commands import ResetAccount, SetKillSwitch
 from tradingai.engine.registry.registry import Registry
+from tradingai.engine.runtime.compaction import Upkeep
 from tradingai.engine.runtime.controls import carry_out
 
 from tests.fakes.command_line import ROOT
@@ -72,6 +73,9 @@ async def record(root):
         await scan(50)
         Registry(bench.paths, bench.clock, who="soak").rollback("lstm_BTC-USD", "v1.0.0", why="soak")
         await scan(30)
+        midnight = bench.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        run = bench.begun.run
+        await Upkeep(bench.store, run, bench.paths, bench.clock, feed=feed, keep_days=365).compact(midnight)
     return [message.html for message in sink.messages]
 
 

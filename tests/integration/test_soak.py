@@ -42,7 +42,7 @@ def broken(verdicts):
 def test_the_recorded_home_holds_and_every_invariant_looked_at_something(judged):
     verdicts = judged()
     assert broken(verdicts) == {}
-    assert len(verdicts) == 14
+    assert len(verdicts) == 15
     assert all(one.checked for one in verdicts.values())
     assert verdicts["no emission while killed"].detail != "0 decisions held back"
     assert verdicts["no emission while halted"].detail != "0 scans were HALTED"
@@ -197,7 +197,7 @@ def test_a_planted_violation_is_caught(judged, name, statements, words):
     assert any(words in text for text in found[name]), found
 
 
-def test_an_undelivered_an_unmarked_and_an_unknown_message_are_caught(judged, soaked):
+def test_a_delivered_alert_that_never_arrived_is_caught(judged, soaked):
     texts = soaked.texts
     first = next(text for text in texts if "high" in text)
     found = broken(judged(texts=[text for text in texts if text != first]))
@@ -256,6 +256,21 @@ def test_a_torn_line_of_the_alert_file_is_caught(judged):
         file.write_text("\n".join([*lines[:3], lines[3][:20] + lines[4], *lines[5:]]) + "\n")
 
     assert set(broken(judged(change=change))) == {"alert file complete"}
+
+
+def test_candles_that_the_files_lost_or_changed_are_caught(judged):
+    first = "(SELECT min(ts_us) FROM live_candles)"
+    found = broken(judged(f"UPDATE live_candles SET close = close + 1 WHERE ts_us = {first}"))
+    assert "in the files, received was" in found["candles kept whole"][0]
+
+
+def test_candle_files_that_are_gone_or_spoilt_are_caught(judged):
+    def change(home):
+        file = next(home.glob("data/live/*/BTC-USD/2026.*.parquet"))
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes()[:-9])
+
+    assert set(broken(judged(change=change))) == {"candles kept whole"}
 
 
 def test_growth_and_an_unplanned_end_are_caught(judged):
