@@ -232,6 +232,19 @@ def test_a_range_without_a_scan_is_refused():
         backtest(PLAN, test, SilentReporter())
 
 
+@pytest.mark.parametrize("interval_s", [60, 120, 420])
+def test_a_range_without_what_it_does_not_look_at_is_traded_the_same(world, interval_s):
+    series, probability = world
+    plan, real, peer = BacktestPlan(interval_s=interval_s), *np.ones((2, len(series)), dtype=bool)
+    real[LEAD - 5 : LEAD + 9], peer[LEAD - 9 : LEAD + 5] = False, False
+    real[LEAD + 700 : LEAD + 720], peer[LEAD + 1000 : LEAD + 1010] = False, False
+    whole = replace(range_of(series, probability, real, (peer,)), hi=len(series) - 50)
+    cropped = whole.cropped(plan.minutes)
+    assert len(cropped.candles) == len(series) - LEAD - 50 + plan.minutes
+    assert list(decisions(plan, cropped)) == list(decisions(plan, whole))
+    assert backtest(plan, cropped, SilentReporter()) == backtest(plan, whole, SilentReporter())
+
+
 def test_it_stops_at_a_safe_point():
     class Stop(SilentReporter):
         def safe_point(self):

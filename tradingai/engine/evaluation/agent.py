@@ -18,10 +18,11 @@ from tradingai.engine.core.jsonio import plain
 from tradingai.engine.core.paths import HomePaths
 from tradingai.engine.core.report import Interval
 from tradingai.engine.core.reporting import Reporter
-from tradingai.engine.core.symbols import MINUTE_US
+from tradingai.engine.core.symbols import ENSEMBLE, MINUTE_US
 from tradingai.engine.datasets.dataset import Dataset
 from tradingai.engine.decision.scanning import scan_desk
 from tradingai.engine.decision.state import open_desk
+from tradingai.engine.evaluation.aside import Aside, result_of
 from tradingai.engine.evaluation.backtest import BacktestPlan, TradedRange, moments
 from tradingai.engine.evaluation.intervals import DAY_US, ratio_interval
 from tradingai.engine.evaluation.stored import StoredCoin
@@ -87,18 +88,27 @@ class AgentComparison:
 def compare_agent(
     paths: HomePaths, coins: Sequence[Weighed], plan: BacktestPlan, reporter: Reporter
 ) -> AgentComparison:
-    """Trade every coin twice over the second half of validation, each from a fresh account."""
+    """Trade every coin twice over the second half of validation, each from a fresh account.
+
+    With the agent in a process beside this one, without it meanwhile here.
+    """
     rows = coins[0].data.split.calibration
     first_us = coins[0].data.ts0 + rows.lo * MINUTE_US
     last_us = coins[0].data.ts0 + (rows.hi - 1) * MINUTE_US
     first_day, days = first_us // DAY_US, last_us // DAY_US - first_us // DAY_US + 1
     daily = np.zeros((2, days))
-    for coin in coins:
-        stored = StoredCoin.read(paths, coin.data)
-        for side, probability in enumerate((coin.with_agent, coin.without)):
-            reporter.safe_point()
-            traded = stored.traded("ensemble", rows, probability)
-            daily[side] += _daily_r(traded, plan, first_day, days, reporter)
+    with Aside(apart=plan.worth_a_process(rows.size)) as aside:
+        beside = []
+        for coin in coins:
+            stored = StoredCoin.read(paths, coin.data)
+            with_agent, without = (
+                stored.traded(ENSEMBLE, rows, probability).cropped(plan.minutes)
+                for probability in (coin.with_agent, coin.without)
+            )
+            beside.append(aside.submit(_daily_r, with_agent, plan, first_day, days))
+            daily[1] += _daily_r(without, plan, first_day, days, reporter)
+        for future in beside:
+            daily[0] += result_of(future, reporter)
     difference = ratio_interval(daily[0] - daily[1], np.ones(days), ALPHA)
     return AgentComparison(days, float(daily[0].mean()), float(daily[1].mean()), difference)
 

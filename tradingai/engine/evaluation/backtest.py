@@ -8,7 +8,7 @@ are no prices: the desk does not live through them, and a scan within a gap has 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ BACKTEST_VERSION: Final = 1
 MODE: Final = "backtest"
 _SECOND_US: Final = 1_000_000
 _SCANS_BETWEEN_STOPS: Final = 1024
+_WORTH_A_PROCESS: Final = 5_000
+"""Scans that take longer than starting a process."""
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -41,6 +43,15 @@ class BacktestPlan:
 
     config: DeskConfig = field(default_factory=DeskConfig)
     interval_s: int = 120
+
+    @property
+    def minutes(self) -> int:
+        """Whole minutes between two scans: how far one looks back."""
+        return self.interval_s * _SECOND_US // MINUTE_US
+
+    def worth_a_process(self, minutes: int) -> bool:
+        """Whether trading so many minutes takes longer than starting a process for it."""
+        return 60 * minutes >= _WORTH_A_PROCESS * self.interval_s
 
     def as_json(self) -> dict[str, Any]:
         """For the certificate: everything a backtest depends on beside model and data."""
@@ -70,6 +81,22 @@ class TradedRange:
     """P(up) of rows ``lo`` … ``hi`` - 1."""
     atr_ratio: npt.NDArray[np.float32]
     """ATR(14) as a share of the close, of the same rows."""
+
+    def cropped(self, before: int) -> TradedRange:
+        """The same range with no more than ``before`` minutes before it and none after it.
+
+        A backtest of it is the same when a scan looks back no further; it is small to hand over.
+        """
+        first = max(self.lo - before, 0)
+        kept = slice(first, self.hi)
+        return replace(
+            self,
+            candles=self.candles[kept],
+            real=self.real[kept],
+            peers_real=tuple(peer[kept] for peer in self.peers_real),
+            lo=self.lo - first,
+            hi=self.hi - first,
+        )
 
 
 class Moment(NamedTuple):
@@ -128,7 +155,7 @@ def moments(plan: BacktestPlan, test: TradedRange) -> Iterator[Moment]:
     """The scans at whole multiples of the interval whose newest closed minute lies in the range."""
     first_row_us, step_us = int(test.candles.ts[0]), plan.interval_s * _SECOND_US
     first_us = -(-(first_row_us + (test.lo + 1) * MINUTE_US) // step_us) * step_us
-    rows = step_us // MINUTE_US
+    rows = plan.minutes
     newest = _newest(test.real)
     newest_peers = np.minimum.reduce([newest, *(_newest(peer) for peer in test.peers_real)])
     bars = _Bars(test)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -16,9 +17,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tradingai.engine.core.backtest import BacktestResult
 from tradingai.engine.core.clock import Clock
 from tradingai.engine.core.errors import MissingError
-from tradingai.engine.core.events import EvaluationFinished, Event, GateDecided, JobSkipped
+from tradingai.engine.core.events import EvaluationFinished, GateDecided, JobSkipped
 from tradingai.engine.core.files import write_json
 from tradingai.engine.core.jsonio import digest
 from tradingai.engine.core.ledger import Candidate
@@ -28,9 +30,11 @@ from tradingai.engine.core.report import REPORT_SCHEMA
 from tradingai.engine.core.reporting import Progress, Reporter
 from tradingai.engine.datasets.dataset import Dataset, load_dataset
 from tradingai.engine.datasets.together import check_together
+from tradingai.engine.evaluation.aside import Aside, result_of
 from tradingai.engine.evaluation.assess import Assessment, JudgedBars, Subject, assess
 from tradingai.engine.evaluation.backtest import BacktestPlan, backtest
 from tradingai.engine.evaluation.baselines import majority_up
+from tradingai.engine.evaluation.coinwise import Coinwise
 from tradingai.engine.evaluation.leakage.battery import BATTERY_VERSION, run_battery
 from tradingai.engine.evaluation.leakage.examined import Examined
 from tradingai.engine.evaluation.leakage.pipeline import Pipeline
@@ -227,11 +231,13 @@ def _assess(
 ) -> list[Assessment]:
     """Everything but the attempts, coin by coin."""
     artifact, found = loaded.artifact, []
-    with reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
+    apart = plan.worth_a_process(loaded.data[0].split.test.size)
+    with Aside(apart=apart) as aside, reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
         for number, coin in enumerate(loaded.judged):
-            telling = _Coinwise(reporter, number, len(loaded.judged), coin.data.symbol)
-            found.append(_assess_coin(paths, loaded, coin, thresholds, plan, telling, clock))
-    return found
+            telling = Coinwise(reporter, number, len(loaded.judged), coin.data.symbol)
+            found.append(_assess_coin(paths, loaded, coin, thresholds, plan, telling, clock, aside))
+        _tell(reporter, "backtest", done=len(found))
+        return [replace(one, backtest=result_of(traded, reporter)) for one, traded in found]
 
 
 def _assess_coin(
@@ -242,15 +248,16 @@ def _assess_coin(
     plan: BacktestPlan,
     reporter: Reporter,
     clock: Clock,
-) -> Assessment:
-    """Probabilities on the coin's test range, backtest, battery, scores."""
+    aside: Aside,
+) -> tuple[Assessment, Future[BacktestResult]]:
+    """Probabilities on the coin's test range, battery, scores; and its backtest, which goes on meanwhile."""
     artifact, data = loaded.artifact, coin.data
     test_sha256 = coin.test_sha256
     rng = np.random.default_rng(int(digest([artifact.sha256, test_sha256, BATTERY_VERSION])[:16], 16))
-    reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "predicting"}))
+    _tell(reporter, "predicting")
     examined = _examined(loaded, coin)
-    reporter.progress(Progress(0, len(LEAKAGE_CHECKS), "checks", detail={"stage": "backtest"}))
-    traded = backtest(plan, coin.traded(artifact.model, examined.test, examined.probability), reporter)
+    test = coin.traded(artifact.model, examined.test, examined.probability)
+    traded = aside.submit(backtest, plan, test.cropped(plan.minutes))
     leakage = run_battery(examined, rng, reporter, clock)
     subject = Subject(
         model=artifact.model,
@@ -260,30 +267,13 @@ def _assess_coin(
         inputs={**_inputs(loaded, coin, test_sha256, examined.probability), "backtest": plan.as_json()},
     )
     bars = _judged(paths, coin, examined.probability)
-    return replace(assess(subject, bars, thresholds, leakage), backtest=traded)
+    return assess(subject, bars, thresholds, leakage), traded
 
 
-class _Coinwise:
-    """Passes on what is said of one coin, with how far the others are; of a single coin as it is."""
-
-    def __init__(self, reporter: Reporter, number: int, coins: int, symbol: str) -> None:
-        self._reporter, self._number, self._coins, self._symbol = reporter, number, coins, symbol
-
-    def emit(self, event: Event) -> None:
-        """Pass it on."""
-        self._reporter.emit(event)
-
-    def progress(self, progress: Progress) -> None:
-        """Count the checks of all coins together."""
-        if self._coins > 1:
-            detail = {**progress.detail, "coin": self._symbol}
-            done = progress.done + self._number * progress.total
-            progress = replace(progress, done=done, total=self._coins * progress.total, detail=detail)
-        self._reporter.progress(progress)
-
-    def safe_point(self) -> None:
-        """Pass it on."""
-        self._reporter.safe_point()
+def _tell(reporter: Reporter, stage: str, done: int = 0) -> None:
+    """The stage, with ``done`` coins whose checks are through."""
+    checks = len(LEAKAGE_CHECKS)
+    reporter.progress(Progress(done * checks, max(done, 1) * checks, "checks", detail={"stage": stage}))
 
 
 def _report(
