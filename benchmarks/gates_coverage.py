@@ -18,11 +18,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student_t
 from tradingai.engine.core.candles import Candles, datetime_to_us
 from tradingai.engine.core.report import EvaluationReport
 from tradingai.engine.core.symbols import DAY_MINUTES, HORIZON_MINUTES, MINUTE_US, lstm_name, parse_market
 from tradingai.engine.datasets.labels import NO_LABEL, direction_labels
 from tradingai.engine.evaluation.assess import JudgedBars, Subject, assess
+from tradingai.engine.evaluation.intervals import ACCURACY_ALPHA
 from tradingai.engine.features.compute import compute
 from tradingai.engine.features.registry import feature_set
 from tradingai.engine.gates import Thresholds
@@ -41,6 +43,8 @@ LENGTHS: Final = (15, 18)
 LANE_DAYS: Final = 9
 """A piece is scored in lanes of so many days, each warmed up; to 1e-6 the same as one carried state."""
 FIRST_DAY: Final = datetime_to_us(datetime(2024, 1, 1, tzinfo=UTC)) // MINUTE_US // DAY_MINUTES
+MONDAY: Final = 3
+"""1970-01-01 was a Thursday: so many days after a Monday."""
 GATES: Final = {"accuracy": "a", "calibration": "c", "significance": "g", "sample": "s"}
 """One letter a gate; leakage is about data, not about a range."""
 
@@ -145,6 +149,10 @@ class Counted(NamedTuple):
     """Intervals that begin above it."""
     half_width: float
     """Mean."""
+    variance: float
+    """Of the ranges' accuracies, over what the intervals estimate of it in the mean."""
+    weekdays: list[float]
+    """Mean accuracy of the ranges that begin on each day of the week, Monday first; zeros for none."""
     gates: dict[str, int]
     """Gate to ranges that passed it."""
     signs: list[dict[str, int]]
@@ -162,14 +170,19 @@ def counted(pieces: list[dict[str, Any]], market: str, days: int) -> Counted | N
     rows = [row for piece in chosen for row in piece["ranges"][str(days)]]
     if not rows:
         return None
+    first_days = [FIRST_DAY + k * days for piece in chosen for k in range(len(piece["ranges"][str(days)]))]
     right, n, lo, hi = (np.array([row[k] for row in rows], dtype=np.float64) for k in range(4))
     truth = 0.5 if market == "null" else float(right.sum() / n.sum())
     below, above = int((hi < truth).sum()), int((lo > truth).sum())
     half = (hi - lo) / 2.0
+    estimated = half / student_t.ppf(1.0 - ACCURACY_ALPHA / 2.0, days - 1)
+    weekday = (np.array(first_days) + MONDAY) % 7
+    times = np.maximum(np.bincount(weekday, minlength=7), 1)
     places = np.clip(np.floor(((right / n - truth) / half + 2.0) * PLACES / 4.0), 0, PLACES - 1)
     return Counted(
         market, days, len(chosen), len(rows), round(truth, 6), len(rows) - below - above, below, above,
-        round(float(half.mean()), 6),
+        round(float(half.mean()), 6), round(float((right / n).var() / np.square(estimated).mean()), 4),
+        (np.bincount(weekday, right / n, minlength=7) / times).round(6).tolist(),
         {gate: sum(letter in row[4] for row in rows) for gate, letter in GATES.items()},
         [{sign: sum(row[5][k] == sign for row in rows) for sign in "-0+"} for k in range(len(rows[0][5]))],
         np.bincount(places.astype(np.int64), minlength=PLACES).tolist(),

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 from tradingai.engine.core.report import GATE_IDS
 from tradingai.engine.providers.synthetic import cycle
 
@@ -32,6 +33,7 @@ def counts(market_name="cycles", days=18, **more):
     return {
         "market": market_name, "days": days, "pieces": 100, "ranges": 2_000, "truth": 0.771, "held": 1_900,
         "below": 40, "above": 60, "half_width": 0.021, "signs": [], "placed": [1, 2],
+        "variance": 0.83, "weekdays": [0.75, 0.0, 0.76],
         "gates": {"accuracy": 2_000, "calibration": 1_990, "significance": 2_000, "sample": 2_000}, **more,
     }  # fmt: skip
 
@@ -122,6 +124,8 @@ def test_everything_in_full_and_good_is_as_required():
         ({"cycles": part([], 50, 0)}, "| not run |"),
         ({"coverage": part([counts(held=1_850)], 200)}, "| no |"),
         ({"coverage": part([counts(held=1_945)], 200)}, "| no |"),
+        ({"coverage": part([counts(), counts("null", held=1_945)], 200)}, "| no |"),
+        ({"coverage": part([counts(days=15)], 200)}, "| not run |"),
         ({"coverage": part([counts(ranges=200, held=150)], 200)}, "| not so far |"),
         ({"leaks": {**part([leak(1.0, 19)], 20, 20), "seeds": [1]}}, "| no |"),
         ({"leaks": {**part([leak(0.0, 1, name="innocent"), leak(1, 20)], 20, 20), "seeds": [1]}}, "| no |"),
@@ -138,6 +142,11 @@ def test_the_weakest_strength_is_the_last_before_the_first_miss():
     assert tables.weakest_caught([leak(1.0, 19)]) is None
     told = tables.leak_table(ordered)
     assert "| 20 of 20 | prefix_invariance | 0.1 | 0.01: 19 of 20; 0.001: 20 of 20 |" in told
+
+
+def test_what_makes_the_interval_wide_is_told_beside_it():
+    told = tables.coverage_table([counts()]).splitlines()[2]
+    assert told.endswith("| ±2.10 | 0.83 | 75.00 to 76.00 |")
 
 
 def test_leaks_of_several_units_are_counted_by_check():
@@ -162,6 +171,9 @@ def test_coverage_counts_where_the_truth_lies():
     assert (told.truth, told.ranges, told.held, told.below, told.above) == (0.77, 4, 2, 1, 1)
     assert told.gates == {"accuracy": 1, "calibration": 1, "significance": 0, "sample": 0}
     assert told.signs[0] == {"-": 0, "0": 3, "+": 1}
+    errors = np.array([0.02, 0.01, 0.01, 0.07]) / student_t.ppf(0.975, 17)
+    assert told.variance == pytest.approx(np.var([0.77, 0.7, 0.84, 0.77]) / np.mean(errors**2), abs=1e-4)
+    assert told.weekdays == [0.77, 0.84, 0.0, 0.0, 0.7, 0.77, 0.0]
     assert sum(told.placed) == 4
     assert told.placed[0] == told.placed[-1] == 1
     null = coverage.counted([{**piece, "market": "null"}], "null", 18)
