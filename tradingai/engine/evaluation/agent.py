@@ -97,7 +97,7 @@ def compare_agent(
     last_us = coins[0].data.ts0 + (rows.hi - 1) * MINUTE_US
     first_day, days = first_us // DAY_US, last_us // DAY_US - first_us // DAY_US + 1
     daily = np.zeros((2, days))
-    with Aside(apart=plan.worth_a_process(rows.size)) as aside:
+    with Aside(apart=plan.worth_a_process(2 * rows.size * len(coins))) as aside:
         beside = []
         for coin in coins:
             stored = StoredCoin.read(paths, coin.data)

@@ -30,8 +30,8 @@ BACKTEST_VERSION: Final = 1
 MODE: Final = "backtest"
 _SECOND_US: Final = 1_000_000
 _SCANS_BETWEEN_STOPS: Final = 1024
-_WORTH_A_PROCESS: Final = 5_000
-"""Scans that take longer than starting a process."""
+_WORTH_A_PROCESS: Final = 30_000
+"""Scans that take several times as long as starting a process."""
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -50,7 +50,7 @@ class BacktestPlan:
         return self.interval_s * _SECOND_US // MINUTE_US
 
     def worth_a_process(self, minutes: int) -> bool:
-        """Whether trading so many minutes takes longer than starting a process for it."""
+        """Whether trading so many minutes, of all coins together, is worth a process of its own."""
         return 60 * minutes >= _WORTH_A_PROCESS * self.interval_s
 
     def as_json(self) -> dict[str, Any]:

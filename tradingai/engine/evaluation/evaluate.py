@@ -231,7 +231,7 @@ def _assess(
 ) -> list[Assessment]:
     """Everything but the attempts, coin by coin."""
     artifact, found = loaded.artifact, []
-    apart = plan.worth_a_process(loaded.data[0].split.test.size)
+    apart = plan.worth_a_process(sum(coin.data.split.test.size for coin in loaded.judged))
     with Aside(apart=apart) as aside, reproducible(choose_compute("cpu"), int(artifact.record["threads"])):
         for number, coin in enumerate(loaded.judged):
             telling = Coinwise(reporter, number, len(loaded.judged), coin.data.symbol)
