@@ -23,7 +23,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench evidence soak evidence-markets evidence-models pictures tour clean
+.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench growth evidence soak evidence-markets evidence-models pictures tour clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9_-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -93,6 +93,9 @@ rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live
 
 bench: $(VENV)/.installed-bench ## measured against required and a baseline: make bench [ONLY=candles,lstm]
 	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY),)
+
+growth: $(VENV)/.installed-bench ## what each stage costs a row, what bounds it, rows, coins and cores: docs/performance.json
+	@$(BIN)/python benchmarks/growth.py $(if $(FULL),--full,)
 
 soak: $(VENV)/.installed-dev ## 30 days of the live loop with faults from a seed, then the invariants: make soak SEED=3
 	@status=0; for seed in $(SEED); do \
