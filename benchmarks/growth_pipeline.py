@@ -21,8 +21,10 @@ from typing import Any
 from tradingai.bootstrap import open_engine
 from tradingai.engine.core.clock import RealClock
 from tradingai.engine.core.commands import Command, JobCommand
+from tradingai.engine.core.events import JobStarted
+from tradingai.engine.core.model_report import ModelReport
 from tradingai.engine.facade import Engine
-from tradingai.engine.jobs.spec import JobResult, OnUpdate
+from tradingai.engine.jobs.spec import JobResult, JobUpdate, OnUpdate
 from tradingai.engine.pipeline.plan import PipelineResult, Workload, pipeline_request
 from tradingai.engine.pipeline.run import Pipeline
 from tradingai.engine.store.job_rows import JobRow
@@ -35,11 +37,18 @@ class Timed:
         self._engine = engine
         self.seconds: dict[str, float] = {}
         """What a job cost by the product's own count, by id."""
+        self.pids: dict[str, int] = {}
+        """The process of each job."""
         self.executed: list[dict[str, Any]] = []
 
     def issue(self) -> Any:
         """The engine's."""
         return self._engine.issue()
+
+    def hear(self, update: JobUpdate) -> None:
+        """Note which process does a job."""
+        if isinstance(update.event, JobStarted):
+            self.pids[update.spec.id] = update.event.pid
 
     async def run(self, command: JobCommand, on_update: OnUpdate | None = None) -> JobResult:
         """The engine's; keeps the seconds it counted."""
@@ -64,7 +73,7 @@ class Timed:
 def job_document(row: JobRow, seconds: float, account: dict[str, Any], began: datetime) -> dict[str, Any]:
     """One job: when, how long by the product's count, what its process cost, and what it was about."""
     result = dict(row.result or {})
-    coins = result.get("report", {}).get("coins", [])
+    coins = ModelReport.from_json(result["report"]).coins if "report" in result else ()
     started, ended = row.started_at, row.ended_at
     return {
         "kind": row.kind,
@@ -76,9 +85,7 @@ def job_document(row: JobRow, seconds: float, account: dict[str, Any], began: da
         "rows": result.get("rows"),
         "epochs": result.get("epochs"),
         "passed": result.get("passed"),
-        "checks_s": {
-            coin["symbol"]: {check["name"]: check["seconds"] for check in coin["leakage"]} for coin in coins
-        },
+        "checks_s": {coin.symbol: {check.name: check.seconds for check in coin.leakage} for coin in coins},
     }
 
 
@@ -89,7 +96,7 @@ async def run(home: Path, start: datetime) -> dict[str, Any]:
     async with open_engine(home, clock=clock, worker_module="growth_worker") as engine:
         timed, settings = Timed(engine), engine.settings
         request = pipeline_request(settings, Workload("growth", start), None)
-        result = await Pipeline(timed, engine.paths, settings, clock, lambda _update: None).run(request)
+        result = await Pipeline(timed, engine.paths, settings, clock, timed.hear).run(request)
         rows = await engine.jobs(limit=1000)
         workers = settings.workers
     return document(timed, result, rows, workers, at) | {"wall_s": time.perf_counter() - began}
@@ -101,7 +108,9 @@ def document(
     """Jobs in the order of their start, promotions, and the engine's own process."""
     written = (json.loads(path.read_text()) for path in Path(os.environ["GROWTH_OUT"]).glob("*.json"))
     accounts = {one["pid"]: one for one in written}
-    jobs = [job_document(row, timed.seconds[row.job_id], accounts[row.pid], began) for row in rows]
+    jobs = [
+        job_document(row, timed.seconds[row.job_id], accounts[timed.pids[row.job_id]], began) for row in rows
+    ]
     return {
         "rows": result.request.workload.minutes,
         "coins": len(result.request.symbols),

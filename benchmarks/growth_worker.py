@@ -1,9 +1,10 @@
 """The product's worker with a meter: what one job cost, and which of the product's functions it cost.
 
 ``open_engine(…, worker_module="growth_worker")`` starts it for every job. Nothing of the product is changed:
-a timer interrupts the main thread every 10 ms, and the CPU time since the last interruption goes to the step
-of growth_steps.py whose function is running, for every thread of Python by its own clock. What the
-interruptions cost themselves is left out. The job's account is written to ``$GROWTH_OUT/<pid>.json``.
+after every 10 ms of CPU time the main thread is interrupted, and what it used since the last interruption
+goes to the step of growth_steps.py whose function is running; other threads of Python are looked at less
+often, by clocks of their own. What the interruptions cost themselves is left out. The job's account is
+written to ``$GROWTH_OUT/<pid>.json``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from tradingai.engine.worker import KINDS, main
 from growth_steps import LIBRARY_THREADS, REST, START, StepFinder, step_names
 
 PERIOD_S: Final = 0.01
+OTHERS_EVERY: Final = 4
+"""Interruptions from one look at the other threads to the next."""
 MEMORY_EVERY: Final = 10
 """Interruptions from one look at the memory to the next."""
 HOTTEST: Final = 12
@@ -36,13 +39,12 @@ _MB: Final = 2.0**20
 
 
 class Sampler:
-    """CPU and wall seconds by step, and CPU seconds by the product's function, from now on."""
+    """CPU seconds by step, and by the product's function, from now on."""
 
     def __init__(self, kind: str) -> None:
         self._finder = StepFinder(step_names(kind))
         self._known: dict[Any, tuple[str | None, str | None]] = {}
         self.cpu_s: dict[str, float] = defaultdict(float)
-        self.wall_s: dict[str, float] = defaultdict(float)
         self.hot_s: dict[str, float] = defaultdict(float)
         self.own_s = 0.0
         """CPU seconds of the interruptions themselves."""
@@ -51,30 +53,29 @@ class Sampler:
         self._ticks = 0
         self._others: dict[int, float] = {}
         self._begun = time.process_time()
-        self._wall, self._main = time.perf_counter(), time.thread_time()
+        self._main = time.thread_time()
 
     def start(self) -> None:
         """Interrupt the main thread from now on; the caller is the main thread."""
-        signal.signal(signal.SIGALRM, self._tick)
-        signal.siginterrupt(signal.SIGALRM, False)  # noqa: FBT003 - it takes no keyword
-        signal.setitimer(signal.ITIMER_REAL, PERIOD_S, PERIOD_S)
+        signal.signal(signal.SIGPROF, self._tick)
+        signal.siginterrupt(signal.SIGPROF, False)  # noqa: FBT003 - it takes no keyword
+        signal.setitimer(signal.ITIMER_PROF, PERIOD_S, PERIOD_S)
 
     def stop(self) -> None:
         """The last sample."""
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        self._ticks = -1
         self._tick(0, sys._getframe(1))  # noqa: SLF001 - the frame of the caller, as the signal would give it
         rest = time.process_time() - self._begun - self.own_s - sum(self.cpu_s.values())
         self.cpu_s[LIBRARY_THREADS] += max(0.0, rest)
 
     def _tick(self, _number: int, frame: FrameType | None) -> None:
-        began, wall = time.thread_time(), time.perf_counter()
-        step = self._account(frame, began - self._main)
-        self.wall_s[step] += wall - self._wall
-        self._wall = wall
+        began = time.thread_time()
+        self._account(frame, began - self._main)
         self._ticks += 1
-        if threading.active_count() > 1:
+        if self._ticks % OTHERS_EVERY == 0 and threading.active_count() > 1:
             self._other_threads()
-        if self._ticks % MEMORY_EVERY == 1:
+        if self._ticks % MEMORY_EVERY == 0:
             self.own_memory_mb = max(self.own_memory_mb, _anonymous_mb())
         self._main = time.thread_time()
         self.own_s += self._main - began
@@ -88,7 +89,7 @@ class Sampler:
             self._account(frames.get(thread.ident or 0), used - self._others.get(thread.native_id, 0.0))
             self._others[thread.native_id] = used
 
-    def _account(self, frame: FrameType | None, seconds: float) -> str:
+    def _account(self, frame: FrameType | None, seconds: float) -> None:
         """Add the seconds to the innermost step and to the innermost function of the product."""
         step: str | None = None
         function: str | None = None
@@ -101,10 +102,8 @@ class Sampler:
                 known = self._known[code] = (self._finder.step(module, code.co_qualname), ours)
             step, function = step or known[0], function or known[1]
             frame = frame.f_back
-        step = step or REST
-        self.cpu_s[step] += seconds
+        self.cpu_s[step or REST] += seconds
         self.hot_s[function or "outside the product"] += seconds
-        return step
 
 
 def _thread_cpu_s(native_id: int) -> float:
@@ -127,7 +126,7 @@ def _since_start_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def _written_mb() -> tuple[float, float]:
+def _disks_mb() -> tuple[float, float]:
     """MiB that went from and to the disks for this process."""
     lines = Path("/proc/self/io").read_text().splitlines()
     found = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
@@ -140,7 +139,7 @@ def account(sampler: Sampler, before_cpu_s: float) -> dict[str, Any]:
         int(value) / 1e9 for value in Path(f"/proc/self/task/{os.getpid()}/schedstat").read_text().split()[:2]
     )
     wall, cpu = _since_start_s(), time.process_time() - sampler.own_s
-    read_mb, written_mb = _written_mb()
+    read_mb, written_mb = _disks_mb()
     hottest = sorted(sampler.hot_s.items(), key=lambda item: -item[1])[:HOTTEST]
     torch = sys.modules.get("torch")
     return {
@@ -157,7 +156,6 @@ def account(sampler: Sampler, before_cpu_s: float) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "torch_threads": torch.get_num_threads() if torch is not None else None,
         "steps_cpu_s": {START: before_cpu_s, **sampler.cpu_s},
-        "steps_wall_s": dict(sampler.wall_s),
         "hot_cpu_s": dict(hottest),
     }
 
