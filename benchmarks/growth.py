@@ -4,10 +4,11 @@
     python benchmarks/growth.py --tables FILE
 
 Every number comes from a real ``Pipeline`` of the product in a home of its own, whose jobs run in the
-product's worker with a meter beside it (growth_worker.py): one pipeline for each range, one each with one
-and two coins, one on a single core. Processes are given their cores before they start. Two shares are taken
-by torch's own profiler on the smallest home (growth_kernels.py). Tables go to standard output as Markdown,
-everything that was measured to the JSON; ``--tables`` prints those of a JSON that is there.
+product's worker with a meter beside it (growth_worker.py). A pipeline for each range and one each with one
+and two coins have a single core each, as many side by side as there are cores: a job never waits for another
+there. Then the base range runs once more with all cores, alone. Processes are given their cores before they
+start. Torch's own profiler looks at training on the smallest home (growth_kernels.py). Tables go to standard
+output as Markdown, everything that was measured to the JSON; ``--tables`` prints the tables of a JSON.
 
 On a busy machine wall seconds tell little; CPU seconds hold within some per cent.
 """
@@ -21,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +53,6 @@ class Wanted:
     part: str
     days: int
     coins: int
-    cores: tuple[int, ...]
 
     @property
     def start(self) -> datetime:
@@ -60,16 +62,16 @@ class Wanted:
         return LAST_CANDLE - timedelta(days=self.days) + timedelta(minutes=1)
 
     def __str__(self) -> str:
-        return f"{self.days:,} days, {self.coins} coin(s), {len(self.cores)} core(s)"
+        cores = "all cores" if self.part == "cores" else "one core"
+        return f"{self.days:,} days, {self.coins} coin{'s' if self.coins > 1 else ''}, {cores}"
 
 
-def planned(days: tuple[int, ...], base: int, cores: tuple[int, ...]) -> list[Wanted]:
-    """Every range with all coins and cores; the base with fewer coins, then on one core."""
+def planned(days: Iterable[int], base: int) -> list[Wanted]:
+    """What has one core each, the longest first: every range with all coins, the base with fewer."""
     coins = len(PIPELINE_SYMBOLS)
-    rows = [Wanted("rows", number, coins, cores) for number in sorted(days)]
-    fewer = [Wanted("coins", base, number, cores) for number in range(1, coins)]
-    alone = [Wanted("cores", base, coins, cores[:1])] if len(cores) > 1 else []
-    return [*rows, *fewer, *alone]
+    rows = [Wanted("rows", number, coins) for number in days]
+    fewer = [Wanted("coins", base, number) for number in range(1, coins)]
+    return sorted([*rows, *fewer], key=lambda wanted: -wanted.days * wanted.coins)
 
 
 def environment(out: Path, symbols: tuple[str, ...]) -> dict[str, str]:
@@ -86,52 +88,71 @@ def environment(out: Path, symbols: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _run(command: list[str], env: dict[str, str], cores: tuple[int, ...]) -> str:
-    """Standard output of a child on these cores, given before it starts. Raises SystemExit when it fails."""
-    mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        done = subprocess.run(
-            [sys.executable, *command], env=env, stdout=subprocess.PIPE, text=True, check=False
-        )
-    finally:
-        os.sched_setaffinity(0, mine)
+def _run(command: list[str], env: dict[str, str]) -> str:
+    """Standard output of a child, which has the cores of this thread. Raises RuntimeError when it fails."""
+    done = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+        raise RuntimeError(f"{done.stderr}{' '.join(command)} ended with {done.returncode}")
     return done.stdout
 
 
 def measure(wanted: Wanted, folder: Path) -> dict[str, Any]:
-    """Run one pipeline in ``folder``/home."""
+    """Run one pipeline in ``folder``/home, on the cores of this thread."""
     accounts, home, out = folder / "jobs", folder / "home", folder / "run.json"
     accounts.mkdir(parents=True)
     symbols = PIPELINE_SYMBOLS[: wanted.coins]
     command = [str(BENCHMARKS / "growth_pipeline.py"), str(home), str(out), wanted.start.isoformat()]
-    _run(command, environment(accounts, symbols), wanted.cores)
+    _run(command, environment(accounts, symbols))
     found: dict[str, Any] = json.loads(out.read_text())
+    cpu_s = found["engine_cpu_s"] + sum(job["cpu_s"] for job in found["jobs"])
+    print(f"… {wanted}: {found['wall_s']:.0f} s, {cpu_s:.0f} s CPU", file=sys.stderr, flush=True)
     return {"part": wanted.part, "days": wanted.days, **found}
 
 
-def kernels(folder: Path, cores: tuple[int, ...]) -> list[dict[str, Any]]:
+def kernels(folder: Path) -> list[dict[str, Any]]:
     """Torch's operations in the training of each kind of model, on the home in ``folder``."""
     script, env = str(BENCHMARKS / "growth_kernels.py"), environment(folder, PIPELINE_SYMBOLS)
-    return [json.loads(_run([script, str(folder / "home"), model], env, cores)) for model in PROFILED]
+    return [json.loads(_run([script, str(folder / "home"), model], env)) for model in PROFILED]
 
 
-def measure_all(days: tuple[int, ...], base: int) -> dict[str, Any]:
+class Lanes:
+    """Measures pipelines side by side, each on a core of its own."""
+
+    def __init__(self, folder: Path, cores: Sequence[int]) -> None:
+        self._folder, self._free = folder, list(cores)
+        self.kernels: list[dict[str, Any]] = []
+
+    def run(self, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
+        """All of them, as many at a time as there are cores; the smallest range is profiled as well."""
+        smallest = min((one for one in wanted if one.part == "rows"), key=lambda one: one.days)
+        with ThreadPoolExecutor(len(self._free)) as pool:
+            return list(pool.map(lambda one: self._alone(one, profile=one is smallest), wanted))
+
+    def _alone(self, wanted: Wanted, *, profile: bool) -> dict[str, Any]:
+        """One pipeline on the next free core; only this thread, and what it starts, is bound to it."""
+        core = self._free.pop()
+        folder = self._folder / str(wanted)
+        os.sched_setaffinity(0, {core})
+        try:
+            found = measure(wanted, folder)
+            if profile:
+                self.kernels = kernels(folder)
+        finally:
+            self._free.append(core)
+            rmtree(folder, ignore_errors=True)
+        return found
+
+
+def measure_all(days: Iterable[int], base: int) -> dict[str, Any]:
     """Every pipeline and the profiles, and what they were measured on."""
     began, described = time.perf_counter(), machine()
-    cores = tuple(sorted(os.sched_getaffinity(0)))
-    runs: list[dict[str, Any]] = []
-    profiles: list[dict[str, Any]] = []
+    cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="tradingai-growth-") as temporary:
-        for number, wanted in enumerate(planned(days, base, cores)):
-            folder = Path(temporary) / str(number)
-            runs.append(measure(wanted, folder))
-            print(f"… {wanted}: {runs[-1]['wall_s']:.1f} s", file=sys.stderr, flush=True)
-            if not number:
-                profiles = kernels(folder, cores[:1])
-            rmtree(folder)
+        folder = Path(temporary)
+        lanes = Lanes(folder, cores)
+        runs = lanes.run(planned(days, base))
+        if len(cores) > 1:
+            runs.append(measure(Wanted("cores", base, len(PIPELINE_SYMBOLS)), folder / "all cores"))
     return {
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "machine": described,
@@ -139,7 +160,7 @@ def measure_all(days: tuple[int, ...], base: int) -> dict[str, Any]:
         "base_days": base,
         "seconds": time.perf_counter() - began,
         "runs": runs,
-        "kernels": profiles,
+        "kernels": lanes.kernels,
     }
 
 
@@ -158,7 +179,7 @@ def main() -> None:
     days = {int(number) for number in options.days.split(",")} | ({FULL_DAYS} if options.full else set())
     if options.base not in days or len(days) < 2:
         parser.error(f"--days {options.days} must be two ranges or more, --base {options.base} among them")
-    document = measure_all(tuple(sorted(days)), options.base)
+    document = measure_all(days, options.base)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     document["growth"] = growth(document)
     options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

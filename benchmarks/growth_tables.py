@@ -196,12 +196,14 @@ def _compared(runs: Sequence[Run], title: Callable[[Run], str], size: str) -> st
     return markdown(("CPU s", *(title(run) for run in runs), "growth"), rows)
 
 
+def _by_cores(document: Document) -> list[Run]:
+    """The base range on one core, then on all."""
+    return [base(document), *(run for run in document["runs"] if run["part"] == "cores")]
+
+
 def cores_table(document: Document) -> str:
     """Wall seconds by what runs side by side, on one core and on more."""
-    runs = sorted(
-        [run for run in document["runs"] if run["part"] == "cores"] + [base(document)],
-        key=lambda run: run["cores"],
-    )
+    runs = _by_cores(document)
     alone, many = spans(runs[0]), spans(runs[-1])
     rows = []
     for name, before in alone.items():
@@ -215,12 +217,12 @@ def cores_table(document: Document) -> str:
 def cores_words(document: Document) -> str:
     """What the product made of the cores it was given, and what no number of cores can do away with."""
     lines = []
-    for run in [*(one for one in document["runs"] if one["part"] == "cores"), base(document)]:
+    for run in _by_cores(document):
         threads = sorted({job["torch_threads"] for job in run["jobs"] if job["torch_threads"]})
         each = " or ".join(map(str, threads))
         lines.append(
-            f"With {run['cores']} of the machine's cores: JOB_WORKERS became {run['workers']}, at most "
-            f"{at_once(run)} jobs ran at once, each with {each} torch thread(s)."
+            f"Cores given: {run['cores']}. The product made it JOB_WORKERS {run['workers']}, ran at most "
+            f"{at_once(run)} jobs at once and gave each {each} torch thread(s)."
         )
     run = base(document)
     longest, chain = critical_path(run)

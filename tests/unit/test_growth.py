@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 import types
 
@@ -28,7 +29,7 @@ def job(kind, target, cpu_s, start=0.0, **changes):
     }  # fmt: skip
 
 
-def run(days, part="rows", coins=3, cores=2, epochs=10):
+def run(days, part="rows", coins=3, cores=1, epochs=10):
     scale = days / 60 * coins / 3
     jobs = [
         job("generate", "BTC-USD", 1.0),
@@ -49,7 +50,7 @@ def run(days, part="rows", coins=3, cores=2, epochs=10):
 def document():
     runs = [
         run(60), run(120), run(240), run(120, "coins", coins=1), run(120, "coins", coins=2),
-        run(120, "cores", cores=1),
+        run(120, "cores", cores=2),
     ]  # fmt: skip
     operation = {"name": "aten::mm", "share": 0.5, "calls": 1000, "us_a_call": 12.0}
     kernels = [{"model": "lstm", "operations": [operation], "outside_torch": 0.5}]
@@ -138,22 +139,40 @@ def test_the_tables_say_what_was_measured():
     assert "| evaluate transformer | formulas | 3.8 | 60.0 | 75 % | more than linear (2.00) |" in text
     assert "| features | 1 | 16.0 | 50 % | 25 % | 25 % | 100 | 150 | 0 | 3 |" in text
     assert "| training | 30.0 | 30.0 | 1.00 | 50 % |" in text
-    assert "JOB_WORKERS became 1" in text
+    assert "The product made it JOB_WORKERS 2, ran at most 2 jobs at once and gave each 1 torch" in text
     assert "| lstm | `aten::mm` | 50 % | 1,000 | 12 |" in text
     assert "takes 58.0 of the 82.0 CPU s" in text
     assert "1.41 times" in text
     assert json.loads(json.dumps(tables.growth(document())))
 
 
-def test_one_core_is_compared_only_where_there_are_two():
-    wanted = growth.planned((60, 120), 120, (0, 1))
+def test_the_longest_pipelines_begin():
+    wanted = growth.planned((60, 120), 120)
     assert [str(one) for one in wanted] == [
-        "60 days, 3 coin(s), 2 core(s)", "120 days, 3 coin(s), 2 core(s)", "120 days, 1 coin(s), 2 core(s)",
-        "120 days, 2 coin(s), 2 core(s)", "120 days, 3 coin(s), 1 core(s)",
+        "120 days, 3 coins, one core", "120 days, 2 coins, one core", "60 days, 3 coins, one core",
+        "120 days, 1 coin, one core",
     ]  # fmt: skip
-    assert wanted[1].start == growth.WORKLOADS["quick"].start
-    assert [one.part for one in growth.planned((60, 120), 120, (0,))] == ["rows", "rows", "coins", "coins"]
-    assert growth.planned((growth.FULL_DAYS,), 120, (0,))[0].start == growth.WORKLOADS["full"].start
+    assert [one.part for one in wanted] == ["rows", "coins", "rows", "coins"]
+    assert wanted[0].start == growth.WORKLOADS["quick"].start
+    assert growth.planned((growth.FULL_DAYS,), 120)[0].start == growth.WORKLOADS["full"].start
+
+
+def test_pipelines_side_by_side_have_a_core_each(monkeypatch, tmp_path):
+    mine, seen = os.sched_getaffinity(0), []
+
+    def measure(wanted, folder):
+        cores = os.sched_getaffinity(0)
+        seen.append((folder.name, cores))
+        return {"part": wanted.part, "days": wanted.days}
+
+    monkeypatch.setattr(growth, "measure", measure)
+    monkeypatch.setattr(growth, "kernels", lambda folder: [{"model": folder.name}])
+    lanes = growth.Lanes(tmp_path, sorted(mine))
+    runs = lanes.run(growth.planned((60, 120), 120))
+    assert [run["days"] for run in runs] == [120, 120, 60, 120]
+    assert lanes.kernels == [{"model": "60 days, 3 coins, one core"}]
+    assert all(len(cores) == 1 and cores <= mine for _, cores in seen)
+    assert os.sched_getaffinity(0) == mine
 
 
 def resolved(name):
