@@ -8,7 +8,6 @@ from typing import Any, Final
 from growth_fits import (
     BY_EPOCH,
     Cost,
-    Line,
     Run,
     amount,
     at_once,
@@ -27,6 +26,11 @@ LEAST_SHARE: Final = 0.02
 """Steps below this share of their stage are left out of the table; the JSON has them."""
 LEAST_S: Final = 0.05
 """Below this many seconds a step is too short for its growth to be read off samples of 10 ms."""
+ROWS: Final = (
+    "A row is one minute of one coin. Of the networks' trainings (*) the fit is by epoch, since training may "
+    "stop early. *Fixed* and *a further row* are the line through the sizes, *off the line* how far the "
+    "worst size lies from it; the exponent is that of all sizes, then of the two largest, which has the word."
+)
 Document = dict[str, Any]
 
 
@@ -92,18 +96,17 @@ def rows_table(document: Document) -> str:
     days = [run["days"] for run in by_size(document)]
     headers = [
         "stage", *(f"{day:,} days" for day in days), "µs a row at the end", "fixed s", "µs a further row",
-        "exponent", "at the end", "growth",
+        "off the line", "exponent", "at the end", "growth",
     ]  # fmt: skip
     rows = []
     for stage, grown in growth(document).items():
         pairs = zip(grown["cpu_s"], grown["wall_s"], strict=True)
-        fitted = Line(grown["fixed_s"], grown["each_row_us"], grown["worst"])
-        by = " and epoch" if grown["counted"] == "epoch" else ""
+        by = " *" if grown["counted"] == "epoch" else ""
         rows.append(
             (
                 stage, *(f"{seconds(cpu)} ({seconds(wall)})" for cpu, wall in pairs),
-                f"{grown['row_us'][-1]:.2f}{by}", f"{fitted.fixed_s:.2f}{by and ' an epoch'}",
-                f"{fitted.row_us:.2f}{by}",
+                f"{grown['row_us'][-1]:.2f}{by}", f"{grown['fixed_s']:.2f}{by}",
+                f"{grown['each_row_us']:.2f}{by}", share(grown["worst"]),
                 f"{grown['exponent']:.2f}", f"{grown['exponent_at_the_end']:.2f}", grown["word"],
             )
         )  # fmt: skip
@@ -254,7 +257,10 @@ def report(document: Document) -> str:
     """All tables with their titles."""
     machine, days = document["machine"], document["base_days"]
     parts = [
-        ("Growth with rows: CPU seconds (wall seconds of the processes)", rows_table(document)),
+        (
+            "Growth with rows: CPU seconds (wall seconds of the processes)",
+            f"{ROWS}\n\n{rows_table(document)}",
+        ),
         ("Steps by CPU time", steps_table(document)),
         ("What the processes did with their time, at the largest size", bounds_table(document)),
         ("Functions of the product by CPU time, at the largest size", functions_table(document)),

@@ -138,8 +138,9 @@ def test_the_tables_say_what_was_measured():
     assert "| evaluate transformer | 5.0 (10.0) | 20.0 (40.0) | 80.0 (160) |" in text
     assert "| evaluate transformer | formulas | 3.8 | 60.0 | 75 % | more than linear (2.00) |" in text
     assert "| features | 1 | 16.0 | 50 % | 25 % | 25 % | 100 | 150 | 0 | 3 |" in text
+    assert "| train lstm | 10.0 (20.0) | 20.0 (40.0) | 40.0 (80.0) | 3.86 * | 0.00 * | 3.86 * | 0 % |" in text
     assert "| training | 30.0 | 30.0 | 1.00 | 50 % |" in text
-    assert "The product made it JOB_WORKERS 2, ran at most 2 jobs at once and gave each 1 torch" in text
+    assert "The product made it JOB_WORKERS 2, ran at most 3 jobs at once and gave each 1 torch" in text
     assert "| lstm | `aten::mm` | 50 % | 1,000 | 12 |" in text
     assert "takes 58.0 of the 82.0 CPU s" in text
     assert "1.41 times" in text
