@@ -239,7 +239,7 @@ def cores_words(document: Document) -> str:
 
 
 def kernels_table(document: Document) -> str:
-    """Torch's operations by their own share of a training's CPU time."""
+    """Torch's operations by their own share of a training's time, one thread."""
     rows: list[tuple[str, ...]] = []
     for found in document["kernels"]:
         for number, one in enumerate(found["operations"]):
