@@ -14,7 +14,10 @@ UNITS ?=
 MINUTES ?=
 TORCH_INDEX ?=
 SEED ?= 1 2 3
-DAYS ?= 30
+DAYS ?=
+BASE ?=
+NEW ?=
+ROUNDS ?=
 WORKERS ?= auto
 PYTEST_WORKERS := -n $(WORKERS) --dist loadgroup
 
@@ -23,7 +26,7 @@ PIP_QUIET := $(if $(CI),--quiet,)
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_QUIET) -c constraints.txt $(PIP_INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench growth evidence soak evidence-markets evidence-models pictures tour clean
+.PHONY: help install run run-dry export-metrics test test-all lint format train phase6_5-daily rollback-model bench bench-compare growth evidence soak evidence-markets evidence-models pictures tour clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9_-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -91,15 +94,21 @@ rollback-model: $(VENV)/.installed ## make rollback-model TAG=v1.0.0: every live
 	@test -n "$(TAG)" || { echo "name the version: make rollback-model TAG=v1.0.0" >&2; exit 2; }
 	$(BIN)/tradingai models rollback --to $(TAG)
 
-bench: $(VENV)/.installed-bench ## measured against required and a baseline: make bench [ONLY=candles,lstm]
-	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY),)
+bench: $(VENV)/.installed-bench ## measured against required and a baseline: make bench [ONLY=candles,lstm] [DAYS=60]
+	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY),) $(if $(DAYS),--days $(DAYS),)
+
+bench-compare: $(VENV)/.installed-bench ## two revisions: make bench-compare BASE=<file or git revision> [ROUNDS=3] [ONLY=scan]
+	@test -n "$(BASE)" || { echo "name a document of make bench or a revision: make bench-compare BASE=HEAD~1" >&2; exit 2; }
+	@$(BIN)/python benchmarks/bench_compare.py "$(BASE)" $(if $(NEW),--new $(NEW),) $(if $(ONLY),--only $(ONLY),) \
+		$(if $(DAYS),--days $(DAYS),) $(if $(ROUNDS),--rounds $(ROUNDS),)
 
 growth: $(VENV)/.installed-bench ## what each stage costs a row, what bounds it, rows, coins and cores: docs/performance.json
 	@$(BIN)/python benchmarks/growth.py $(if $(FULL),--full,)
 
 soak: $(VENV)/.installed-dev ## 30 days of the live loop with faults from a seed, then the invariants: make soak SEED=3
 	@status=0; for seed in $(SEED); do \
-		$(BIN)/python benchmarks/soak.py --seed $$seed --days $(DAYS) || status=1; done; exit $$status
+		$(BIN)/python benchmarks/soak.py --seed $$seed $(if $(DAYS),--days $(DAYS),) || status=1; \
+		done; exit $$status
 
 evidence: $(VENV)/.installed-dev ## calibration of the gates: make evidence [PART=null] [UNITS=20] [MINUTES=30]
 	@$(BIN)/python benchmarks/evidence_gates.py $(PART) $(if $(UNITS),--units $(UNITS),) \

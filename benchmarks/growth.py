@@ -33,8 +33,8 @@ from typing import Any, Final
 from tradingai.engine.core.symbols import PIPELINE_SYMBOLS
 from tradingai.engine.pipeline.plan import LAST_CANDLE, WORKLOADS
 
+from bench_rows import machine
 from growth_tables import growth, report
-from run import machine
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 BENCHMARKS: Final = ROOT / "benchmarks"
