@@ -150,6 +150,11 @@ class Latencies:
     def at(self, share: float) -> float:
         return float(np.quantile(self.values, share))
 
+    @property
+    def rounded(self) -> list[float]:
+        """All of them, to a microsecond."""
+        return [round(value, 3) for value in self.values]
+
 
 def live_latency(paths: HomePaths, models: PromotedModels, scans: int) -> Latencies:
     """Candles to decisions as the live loop does it, features from live tails."""

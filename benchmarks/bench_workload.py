@@ -20,6 +20,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from tradingai.engine.core.model_report import ModelReport
+
 from bench_rows import END, FULL_ROWS, Row
 from process_tree import Ended, run_watched
 
@@ -155,16 +157,15 @@ def time_row(found: Pipelined, what: str, limit_s: float, *, sized: bool = True)
 
 def accuracy_row(found: Pipelined) -> Row:
     """The lowest test accuracy of any model on any coin, beside the best naive forecast of the same bars."""
-    reports = [(item, coin) for item in found.document["models"] for coin in item["coins"].values()]
-    model, worst = min(reports, key=lambda pair: pair[1]["accuracy"])
-    limit = next(gate["threshold"] for gate in worst["gates"] if gate["id"] == "accuracy")
-    name, naive = max(worst["baselines"].items(), key=lambda pair: pair[1]["accuracy"])
-    measured, base = 100 * worst["accuracy"], 100 * naive["accuracy"]
-    what = f"lowest test accuracy of its {len(found.document['models'])} models"
+    models = [ModelReport.from_json(item) for item in found.document["models"]]
+    worst = min((coin for model in models for coin in model.coins), key=lambda coin: coin.accuracy)
+    limit = next(gate.threshold for gate in worst.gates if gate.id == "accuracy")
+    naive = max(worst.baselines, key=lambda baseline: baseline.accuracy)
+    measured, base = 100 * worst.accuracy, 100 * naive.accuracy
     return Row(
-        what, measured, "%", 100 * limit, "≥", f"{name} on the same bars", base, measured / base,
-        fault=found.fault, noise=0.01,
-        note=f"{model['model']} on {worst['symbol']}",
+        f"lowest test accuracy of its {len(models)} models", measured, "%", 100 * limit, "≥",
+        f"{naive.name} on the same bars", base, measured / base, fault=found.fault, noise=0.01,
+        note=f"{worst.model} on {worst.symbol}",
     )  # fmt: skip
 
 
