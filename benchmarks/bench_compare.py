@@ -201,9 +201,23 @@ def text(found: Comparison, base: Sequence[Document], new: Sequence[Document]) -
     lines += [f"only now: {name}" for name in found.only_new]
     lines += [f"failed now: {name}" for name in found.failed]
     lines += [f"no verdict between the two, {reason}" for reason in found.refusals]
+    lines += [f"busy: {line}" for line in busy_sides(base, new)]
     if found.refusals:
         lines.append("For a verdict measure both here and now: make bench-compare BASE=<git revision>")
     return "\n".join(lines)
+
+
+def busy_sides(base: Sequence[Document], new: Sequence[Document]) -> list[str]:
+    """Which side began on a machine where more wanted to run than it has cores."""
+    found = []
+    for name, rounds in (("base", base), ("new", new)):
+        load, cores = max((one.machine["load"][0], one.machine["cores"]) for one in rounds)
+        if load > cores:
+            found.append(
+                f"load {load:g} on {cores} cores before {name} began; what others did there may be in the "
+                "figures, measure again when it is quiet"
+            )
+    return found
 
 
 def side_name(rounds: Sequence[Document]) -> str:

@@ -366,6 +366,14 @@ def test_the_comparison_names_commits_ratio_direction_and_limit():
     assert lines[5].split()[3:] == ["10.0", "s", "11.5", "s", "1.15", "×", "less", "±", "1.00", "s", "slower"]
 
 
+def test_a_side_that_was_measured_on_a_busy_machine_is_named():
+    quiet, busy = document(SECONDS), document(SECONDS, machine={**MACHINE, "load": [2.5, 0.0, 0.0]})
+    found = comparing.compare([quiet], [quiet, busy])
+    said = comparing.text(found, [quiet], [quiet, busy])
+    assert "busy: load 2.5 on 2 cores before new began" in said
+    assert "before base began" not in said
+
+
 def compare_main(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["bench_compare.py", *arguments])
     status = comparing.main()
