@@ -46,6 +46,8 @@ class Cost:
     slept_s: float
     """Neither running nor ready: disks, locks, other threads."""
     own_mb: float
+    beside_mb: float
+    """Of the process that a job started, mapped files included."""
     peak_mb: float
     read_mb: float
     written_mb: float
@@ -72,6 +74,7 @@ def cost(jobs: Sequence[Job]) -> Cost:
         waited_s=sum(job["waited_s"] for job in jobs),
         slept_s=sum(job["slept_s"] for job in jobs),
         own_mb=max(job["own_mb"] for job in jobs),
+        beside_mb=max(job["beside_mb"] for job in jobs),
         peak_mb=max(job["peak_mb"] for job in jobs),
         read_mb=sum(job["read_mb"] for job in jobs),
         written_mb=sum(job["written_mb"] for job in jobs),
@@ -96,7 +99,7 @@ def costs(run: Run) -> dict[str, Cost]:
 
 
 def _bare(jobs: int, wall_s: float, cpu_s: float) -> Cost:
-    return Cost(jobs, wall_s, cpu_s, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, None, {}, {})
+    return Cost(jobs, wall_s, cpu_s, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, None, {}, {})
 
 
 @dataclass(frozen=True)

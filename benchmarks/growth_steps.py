@@ -11,6 +11,8 @@ from typing import Final
 IMPORTS: Final = {"importlib._bootstrap*": "modules imported"}
 REST: Final = "everything else"
 LIBRARY_THREADS: Final = "threads of libraries"
+BESIDE: Final = "backtests"
+"""Here, or in the process beside an evaluation: its start and imports are counted with them."""
 START: Final = "interpreter started, worker imported"
 
 _P: Final = "tradingai.engine."
@@ -66,7 +68,9 @@ STEPS: Final[dict[str, dict[str, str]]] = {
         f"{_P}evaluation.compose:compose_ensemble": "ensemble made of what is live",
         f"{_P}evaluation.evaluate:load_judged": "model, data and candles read, hashes checked",
         f"{_P}evaluation.evaluate:_examined": "test range predicted",
-        f"{_P}evaluation.backtest:backtest": "backtest",
+        f"{_P}evaluation.backtest:backtest": BESIDE,
+        f"{_P}evaluation.agent:_daily_r": BESIDE,
+        f"{_P}evaluation.evaluate:_judged": "oracle read",
         f"{_P}evaluation.leakage.causality:causality": "checks 1 and 2: prefix, future",
         f"{_BATTERY}_separation": "check 3: separation",
         f"{_BATTERY}_constants": "check 4: constants fitted again",

@@ -149,16 +149,17 @@ def bounds_table(document: Document) -> str:
     for stage, one in costs(by_size(document)[-1]).items():
         if not one.steps_cpu_s:
             continue
+        memory = (one.own_mb, one.beside_mb, one.peak_mb, one.read_mb, one.written_mb)
         rows.append(
             (
                 stage, str(one.jobs), seconds(one.wall_s), share(one.cpu_s / one.wall_s),
                 share(one.waited_s / one.wall_s), share(one.slept_s / one.wall_s),
-                f"{one.own_mb:,.0f}", f"{one.peak_mb:,.0f}", f"{one.read_mb:,.0f}", f"{one.written_mb:,.0f}",
+                *(f"{mb:,.0f}" for mb in memory),
             )
         )  # fmt: skip
     headers = (
         "stage", "jobs", "wall s", "on a core", "waiting for one", "sleeping", "memory MB",
-        "with mapped files MB", "read MB", "written MB",
+        "beside MB", "with mapped files MB", "read MB", "written MB",
     )  # fmt: skip
     return markdown(headers, rows)
 

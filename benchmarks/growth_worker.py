@@ -27,7 +27,7 @@ from tradingai.engine.core.reporting import Reporter
 from tradingai.engine.core.settings import Settings
 from tradingai.engine.worker import KINDS, main
 
-from growth_steps import LIBRARY_THREADS, REST, START, StepFinder, step_names
+from growth_steps import BESIDE, LIBRARY_THREADS, REST, START, StepFinder, step_names
 
 PERIOD_S: Final = 0.01
 OTHERS_EVERY: Final = 4
@@ -134,28 +134,37 @@ def _disks_mb() -> tuple[float, float]:
 
 
 def account(sampler: Sampler, before_cpu_s: float) -> dict[str, Any]:
-    """What this process cost from its start: seconds, memory, disks, and CPU by step."""
+    """What this process and those it started cost: seconds, memory, disks, and CPU by step.
+
+    Waiting and sleeping are those of the main thread; what it started are backtests.
+    """
     on_cpu, waited = (
         int(value) / 1e9 for value in Path(f"/proc/self/task/{os.getpid()}/schedstat").read_text().split()[:2]
     )
-    wall, cpu = _since_start_s(), time.process_time() - sampler.own_s
+    wall, own = _since_start_s(), time.process_time() - sampler.own_s
     read_mb, written_mb = _disks_mb()
     hottest = sorted(sampler.hot_s.items(), key=lambda item: -item[1])[:HOTTEST]
-    torch = sys.modules.get("torch")
+    torch, beside = sys.modules.get("torch"), resource.getrusage(resource.RUSAGE_CHILDREN)
+    beside_s = beside.ru_utime + beside.ru_stime
+    steps = {START: before_cpu_s, **sampler.cpu_s}
+    if beside_s > 0:
+        steps[BESIDE] = steps.get(BESIDE, 0.0) + beside_s
     return {
         "pid": os.getpid(),
         "process_s": wall,
-        "cpu_s": cpu,
+        "cpu_s": own + beside_s,
         "waited_s": waited,
         "slept_s": max(0.0, wall - on_cpu - waited),
         "sampler_s": sampler.own_s,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "own_mb": max(sampler.own_memory_mb, _anonymous_mb()),
+        "beside_s": beside_s,
+        "beside_mb": beside.ru_maxrss / 1024,
         "read_mb": read_mb,
         "written_mb": written_mb,
         "cores": len(os.sched_getaffinity(0)),
         "torch_threads": torch.get_num_threads() if torch is not None else None,
-        "steps_cpu_s": {START: before_cpu_s, **sampler.cpu_s},
+        "steps_cpu_s": steps,
         "hot_cpu_s": dict(hottest),
     }
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import subprocess
 import sys
 import types
 
@@ -14,15 +15,16 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import growth
 import growth_fits as fits
 import growth_tables as tables
-from growth_steps import LIBRARY_THREADS, REST, STEPS, StepFinder, step_names
-from growth_worker import Sampler
+from growth_steps import BESIDE, LIBRARY_THREADS, REST, START, STEPS, StepFinder, step_names
+from growth_worker import Sampler, account
 
 
 def job(kind, target, cpu_s, start=0.0, **changes):
     return {
         "kind": kind, "target": target, "started_s": start, "ended_s": start + cpu_s, "wall_s": cpu_s,
         "process_s": 2 * cpu_s, "cpu_s": cpu_s, "waited_s": 0.5 * cpu_s, "slept_s": 0.5 * cpu_s,
-        "own_mb": 100.0, "peak_mb": 150.0, "read_mb": 0.0, "written_mb": 3.0, "epochs": None,
+        "own_mb": 100.0, "beside_mb": 20.0, "peak_mb": 150.0, "read_mb": 0.0, "written_mb": 3.0,
+        "epochs": None,
         "torch_threads": 1 if kind == "train" else None,
         "steps_cpu_s": {"formulas": 0.75 * cpu_s, REST: 0.25 * cpu_s},
         "hot_cpu_s": {"tradingai.engine.features.compute:compute_rows": cpu_s}, **changes,
@@ -137,7 +139,7 @@ def test_the_tables_say_what_was_measured():
     text = tables.report(document())
     assert "| evaluate transformer | 5.0 (10.0) | 20.0 (40.0) | 80.0 (160) |" in text
     assert "| evaluate transformer | formulas | 3.8 | 60.0 | 75 % | more than linear (2.00) |" in text
-    assert "| features | 1 | 16.0 | 50 % | 25 % | 25 % | 100 | 150 | 0 | 3 |" in text
+    assert "| features | 1 | 16.0 | 50 % | 25 % | 25 % | 100 | 20 | 150 | 0 | 3 |" in text
     assert "| train lstm | 10.0 (20.0) | 20.0 (40.0) | 40.0 (80.0) | 3.86 * | 0.00 * | 3.86 * | 0 % |" in text
     assert "| training | 30.0 | 30.0 | 1.00 | 50 % |" in text
     assert "The product made it JOB_WORKERS 2, ran at most 3 jobs at once and gave each 1 torch" in text
@@ -204,6 +206,16 @@ def test_the_innermost_step_has_the_time():
     assert finder.step("torch.optimist", "step") is None
     assert finder.step("tradingai.engine.training.learning", "answers") == "forward"
     assert StepFinder(step_names("evaluate")).step("tradingai.engine.training.learning", "answers") is None
+
+
+def test_what_a_job_starts_is_counted_with_it():
+    before = account(Sampler("evaluate"), 0.0)
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    after = account(Sampler("evaluate"), 0.0)
+    assert after["steps_cpu_s"][BESIDE] == after["beside_s"] > before["beside_s"]
+    assert list(after["steps_cpu_s"]) == [START, BESIDE]
+    assert after["cpu_s"] - before["cpu_s"] >= after["beside_s"] - before["beside_s"]
+    assert after["beside_mb"] > 1.0
 
 
 def test_all_cpu_time_goes_to_some_step():
