@@ -164,6 +164,10 @@ def measure_all(days: Iterable[int], base: int) -> dict[str, Any]:
     }
 
 
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
@@ -181,8 +185,8 @@ def main() -> None:
         parser.error(f"--days {options.days} must be two ranges or more, --base {options.base} among them")
     document = measure_all(days, options.base)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    document["growth"] = growth(document)
-    options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    _write(options.out, document)
+    _write(options.out, document | {"growth": growth(document)})
     print(report(document))
     print(f"\nWritten to {options.out}", file=sys.stderr)
 

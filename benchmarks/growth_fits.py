@@ -91,9 +91,10 @@ def costs(run: Run) -> dict[str, Cost]:
         by_stage[stage_of(job)].append(job)
     found = {stage: cost(jobs) for stage, jobs in by_stage.items()}
     promotions = run["promotions"]
-    found["promotion"] = _bare(
-        len(promotions), sum(one["wall_s"] for one in promotions), sum(one["cpu_s"] for one in promotions)
-    )
+    if promotions:
+        found["promotion"] = _bare(
+            len(promotions), sum(one["wall_s"] for one in promotions), sum(one["cpu_s"] for one in promotions)
+        )
     found["engine"] = _bare(1, run["wall_s"], run["engine_cpu_s"])
     return {stage: found[stage] for stage in STAGES if stage in found}
 

@@ -65,10 +65,14 @@ def base(document: Document) -> Run:
 
 
 def growth(document: Document) -> dict[str, dict[str, Any]]:
-    """By stage: CPU seconds at each size, microseconds a row, exponent, and the line through the sizes."""
+    """By stage: CPU seconds at each size, microseconds a row, exponent, and the line through the sizes.
+
+    A stage that some size does not have (nothing was promoted there) is left out.
+    """
     runs = by_size(document)
     found = [costs(run) for run in runs]
-    return {stage: _growth(stage, runs, [one[stage] for one in found]) for stage in found[0]}
+    everywhere = [stage for stage in found[-1] if all(stage in one for one in found)]
+    return {stage: _growth(stage, runs, [one[stage] for one in found]) for stage in everywhere}
 
 
 def _growth(stage: str, runs: Sequence[Run], found: Sequence[Cost]) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def steps_table(document: Document) -> str:
             if value >= LEAST_SHARE * big.cpu_s
         ]
         for number, (name, value) in enumerate(shown):
-            before = small[stage].steps_cpu_s.get(name, 0.0)
+            before = small[stage].steps_cpu_s.get(name, 0.0) if stage in small else 0.0
             rows.append(
                 (stage if not number else "", name, seconds(before), seconds(value),
                  share(value / big.cpu_s), _step_growth(first, last, before, value))

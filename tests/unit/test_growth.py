@@ -113,6 +113,14 @@ def test_growth_is_by_row_and_by_epoch_where_epochs_may_differ():
     assert grown["evaluate transformer"]["exponent"] == pytest.approx(2.0)
 
 
+def test_a_size_at_which_nothing_was_promoted_has_no_such_stage():
+    found = document()
+    found["runs"][0]["promotions"] = []
+    assert "promotion" not in tables.growth(found)
+    assert "| promotion |" not in tables.rows_table(found)
+    assert "replay" in tables.growth(found)
+
+
 def test_the_longest_chain_is_what_waits_for_each_other():
     one = run(60)
     assert fits.critical_path(one) == (
