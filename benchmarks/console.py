@@ -70,7 +70,7 @@ class Terminal:
         begun, seen, needle = time.perf_counter(), b"", text.encode()
         while (left := begun + seconds - time.perf_counter()) > 0:
             if select.select([self.descriptor], [], [], left)[0]:
-                seen += os.read(self.descriptor, 1 << 16)
+                seen += self._written()
                 if needle in seen:
                     return time.perf_counter() - begun
         return None
@@ -80,7 +80,14 @@ class Terminal:
         end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             if select.select([self.descriptor], [], [], left)[0]:
-                os.read(self.descriptor, 1 << 16)
+                self._written()
+
+    def _written(self) -> bytes:
+        """What it wrote since it was last asked. Raises SystemExit when it has ended."""
+        try:
+            return os.read(self.descriptor, 1 << 16)
+        except OSError:
+            raise SystemExit(f"the program in the terminal (process {self.pid}) ended by itself") from None
 
     def press(self, keys: str) -> None:
         """Type."""
