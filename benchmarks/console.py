@@ -87,7 +87,9 @@ class Terminal:
         try:
             return os.read(self.descriptor, 1 << 16)
         except OSError:
-            raise SystemExit(f"the program in the terminal (process {self.pid}) ended by itself") from None
+            status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
+            raise SystemExit(f"the program in the terminal (process {self.pid}) ended {how}") from None
 
     def press(self, keys: str) -> None:
         """Type."""
