@@ -45,6 +45,10 @@ def disk(folder: Path) -> Iterator[Disk]:
             subprocess.run(["umount", str(folder)], check=True)
 
 
+_ATTEMPTS: Final = 20
+"""Readings of what the disk holds, until none of the engine's threads wrote between reading and resizing."""
+
+
 @dataclass
 class Disk:
     """The file system the home is on."""
@@ -58,12 +62,20 @@ class Disk:
         if full == self.full or not self.mounted:
             return
         self.full = full
-        size = ROOM
-        if full:
-            self._fold_log()
+        if not full:
+            self._resize(ROOM, check=True)
+            return
+        self._fold_log()
+        for attempt in range(_ATTEMPTS):
             state = os.statvfs(self.folder)
-            size = str((state.f_blocks - state.f_bfree) * state.f_frsize)
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.folder)], check=True)
+            used = (state.f_blocks - state.f_bfree) * state.f_frsize
+            if self._resize(str(used), check=attempt == _ATTEMPTS - 1):
+                return
+
+    def _resize(self, size: str, *, check: bool) -> bool:
+        """Whether it has that size now: below what is in it, it refuses."""
+        command = ["mount", "-o", f"remount,size={size}", str(self.folder)]
+        return subprocess.run(command, capture_output=not check, check=check).returncode == 0
 
     def _fold_log(self) -> None:
         """A write-ahead log that was long before has room for pages; without it the next write needs some."""
