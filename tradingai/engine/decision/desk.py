@@ -72,7 +72,9 @@ def advance(state: DeskState, config: DeskConfig, bars: Mapping[str, Bar], ts_us
     except Exception as error:  # noqa: BLE001 - an account that cannot be computed must halt, whatever the cause
         state, events = _halted(state, ts_us, "exception", f"{type(error).__name__}: {error}")
         return Advanced(state, (), passed + events)
-    return advanced._replace(events=passed + advanced.events)
+    if not passed:
+        return advanced
+    return Advanced(advanced.state, advanced.trades, passed + advanced.events)
 
 
 def _live_through(state: DeskState, config: DeskConfig, bars: Mapping[str, Bar], ts_us: int) -> Advanced:
@@ -89,9 +91,7 @@ def _live_through(state: DeskState, config: DeskConfig, bars: Mapping[str, Bar],
     end_us = max((bar.end_us for bar in bars.values()), default=ts_us)
     reading = Reading(end_us, step.state.balance, step.equity, step.lowest_equity, priced_at_us=None)
     guard, ftmo, seen = guards.observe(guard, ftmo, config.risk, reading)
-    state, cancelled = _without_orders_if_halted(
-        replace(state, paper=step.state, guard=guard, ftmo=ftmo), end_us
-    )
+    state, cancelled = _without_orders_if_halted(state.with_account(step.state, ftmo, guard), end_us)
     return Advanced(state, step.trades, events + seen + cancelled)
 
 
@@ -116,7 +116,7 @@ def decide(state: DeskState, config: DeskConfig, scan: Scan) -> Decided:
             decisions[index] = _decision(question, verdict, None)
         elif question.score is not None:
             passed.append(_Open(index, question, question.score))
-    state = replace(state, tiers=tiers, seen_us=seen)
+    state = state.having_seen(tiers, seen)
     for entry in sorted(passed, key=lambda one: (-one.score.confidence, one.question.coin.symbol)):
         state, decisions[entry.place] = _contend(state, entry)
     ordered = tuple(decisions[index] for index in range(len(scan.coins)))
@@ -195,7 +195,7 @@ def _watch(state: DeskState, config: DeskConfig, at_us: int) -> tuple[DeskState,
         guard, ftmo, events = guards.observe(state.guard, state.ftmo, config.risk, reading)
     except Exception as error:  # noqa: BLE001 - an account that cannot be computed must halt, whatever the cause
         return _halted(state, at_us, "exception", f"{type(error).__name__}: {error}")
-    state, cancelled = _without_orders_if_halted(replace(state, guard=guard, ftmo=ftmo), at_us)
+    state, cancelled = _without_orders_if_halted(state.with_account(state.paper, ftmo, guard), at_us)
     return state, passed + events + cancelled
 
 
@@ -205,7 +205,7 @@ def _pass_midnight(state: DeskState, config: DeskConfig, at_us: int) -> tuple[De
     guard, ftmo, events = guards.pass_midnights(
         state.guard, state.ftmo, config.risk, at_us, state.paper.balance
     )
-    return replace(state, guard=guard, ftmo=ftmo, paper=accrue_swap(state.paper, config.costs)), events
+    return state.with_account(accrue_swap(state.paper, config.costs), ftmo, guard), events
 
 
 def halt_desk(state: DeskState, at_us: int, cause: str, detail: str) -> tuple[DeskState, tuple[Event, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from tradingai.engine.core.symbols import MINUTE_US
@@ -77,24 +76,38 @@ def floating(position: Position, mid: float, costs: ExecutionCosts) -> float:
 
     The entry's commission has left the balance already; the exit's is not owed yet.
     """
-    order = position.order
-    spread = costs.expected(order.symbol, position.mark_us)
-    price = filled(mid, -order.side.sign, spread.limit_bps)
-    return order.side.sign * (price - position.entry) * order.quantity + position.swap
+    return _floating(position, mid, costs.expected(position.order.symbol, position.mark_us).limit_bps)
 
 
-def marked(position: Position, bar: Bar, costs: ExecutionCosts) -> tuple[Position, float]:
-    """The position after a candle it survived, and its floating result at the candle's worst price."""
-    at_close = replace(position, mark=bar.close, mark_us=bar.end_us)
+def _floating(position: Position, mid: float, away_bps: float) -> float:
+    order, sign = position.order, position.order.side.sign
+    price = filled(mid, -sign, away_bps)
+    return sign * (price - position.entry) * order.quantity + position.swap
+
+
+def marked(position: Position, bar: Bar, costs: ExecutionCosts) -> tuple[Position, float, float]:
+    """The position after a candle it survived, and its floating results at the candle's close and worst."""
+    end_us, paid = bar.end_us, position.entry_commission
+    away_bps = costs.expected(position.order.symbol, end_us).limit_bps
     worst_price, best_price = (bar.low, bar.high) if position.order.side.sign > 0 else (bar.high, bar.low)
-    worst, best = floating(at_close, worst_price, costs), floating(at_close, best_price, costs)
-    paid = position.entry_commission
-    return (
-        replace(
-            at_close, lowest=min(position.lowest, worst - paid), highest=max(position.highest, best - paid)
-        ),
-        worst,
+    worst, best = _floating(position, worst_price, away_bps), _floating(position, best_price, away_bps)
+    after = Position(
+        order=position.order,
+        entry_us=position.entry_us,
+        entry=position.entry,
+        stop=position.stop,
+        target=position.target,
+        due_us=position.due_us,
+        spread_bps=position.spread_bps,
+        slippage_bps=position.slippage_bps,
+        entry_commission=paid,
+        swap=position.swap,
+        mark=bar.close,
+        mark_us=end_us,
+        lowest=min(position.lowest, worst - paid),
+        highest=max(position.highest, best - paid),
     )
+    return after, _floating(position, bar.close, away_bps), worst
 
 
 def close_position(

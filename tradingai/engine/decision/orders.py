@@ -48,7 +48,7 @@ class Bar(NamedTuple):
     def fault(self) -> str | None:
         """Why this cannot be a candle, or None."""
         prices = (self.open, self.high, self.low, self.close)
-        if not all(math.isfinite(price) for price in prices):
+        if not all(map(math.isfinite, prices)):
             return "a price that is not a number"
         if min(prices) <= 0:
             return "a price that is not positive"

@@ -55,9 +55,8 @@ class PaperState:
 
     def busy(self, symbol: str) -> bool:
         """Whether the coin has a position or an order that waits for its price."""
-        return any(order.symbol == symbol for order in self.orders) or any(
-            position.order.symbol == symbol for position in self.positions
-        )
+        waiting = [order.symbol for order in self.orders]
+        return symbol in waiting or symbol in [position.order.symbol for position in self.positions]
 
 
 class PaperStep(NamedTuple):
@@ -75,7 +74,7 @@ class PaperStep(NamedTuple):
 
 class _CoinStep(NamedTuple):
     """One coin's minute. ``cash`` is what the balance changes by, ``low`` what its equity contribution was at
-    the worst price, both against the balance before."""
+    the worst price, both against the balance before; ``floats`` is what an open position adds to equity."""
 
     order: Order | None = None
     position: Position | None = None
@@ -83,6 +82,7 @@ class _CoinStep(NamedTuple):
     opened: bool = False
     cash: float = 0.0
     low: float = 0.0
+    floats: float = 0.0
     events: tuple[Event, ...] = ()
 
 
@@ -165,12 +165,12 @@ def step_paper(
             steps.append(_live(position, bar, costs, liquidate_from_us))
         elif order is not None:
             steps.append(_fill(order, bar, config, costs, liquidate_from_us))
-    return _book(state, steps, costs, tuple(faults), lost_price=lost_price)
+    return _book(state, steps, tuple(faults), lost_price=lost_price)
 
 
 def _untouched(order: Order | None, position: Position | None, costs: ExecutionCosts) -> _CoinStep:
-    low = 0.0 if position is None else floating(position, position.mark, costs)
-    return _CoinStep(order, position, low=low)
+    result = 0.0 if position is None else floating(position, position.mark, costs)
+    return _CoinStep(order, position, low=result, floats=result)
 
 
 def _fill(
@@ -199,8 +199,8 @@ def _fill(
 def _live(position: Position, bar: Bar, costs: ExecutionCosts, liquidate_from_us: int | None) -> _CoinStep:
     ending = ending_of(position, bar, liquidate_from_us)
     if ending is None:
-        survived, low = marked(position, bar, costs)
-        return _CoinStep(position=survived, low=low)
+        survived, result, worst = marked(position, bar, costs)
+        return _CoinStep(position=survived, low=worst, floats=result)
     trade, low = close_position(position, ending, bar, costs)
     closed = PositionClosed(
         key=trade.key,
@@ -216,40 +216,62 @@ def _live(position: Position, bar: Bar, costs: ExecutionCosts, liquidate_from_us
 
 
 def _book(
-    state: PaperState,
-    steps: Sequence[_CoinStep],
-    costs: ExecutionCosts,
-    faults: tuple[Event, ...],
-    *,
-    lost_price: bool,
+    state: PaperState, steps: Sequence[_CoinStep], faults: tuple[Event, ...], *, lost_price: bool
 ) -> PaperStep:
-    trades = tuple(step.trade for step in steps if step.trade is not None)
-    after = replace(
+    orders: list[Order] = []
+    positions: list[Position] = []
+    trades: list[Trade] = []
+    events = list(faults)
+    cash, floats, lows = [], [], []
+    opened = 0
+    for step in steps:
+        if step.order is not None:
+            orders.append(step.order)
+        if step.position is not None:
+            positions.append(step.position)
+        if step.trade is not None:
+            trades.append(step.trade)
+        events += step.events
+        opened += step.opened
+        cash.append(step.cash)
+        floats.append(step.floats)
+        lows.append(step.low)
+    balance = state.balance + math.fsum(cash)
+    equity = balance + math.fsum(floats)
+    lowest = min(equity, state.balance + math.fsum(lows))
+    fall = (state.peak_equity - lowest) / state.peak_equity
+    totals = _with_trades(state, trades) if trades else state
+    after = PaperState(
+        initial_balance=state.initial_balance,
+        balance=balance,
+        orders=tuple(orders),
+        positions=tuple(positions),
+        peak_equity=max(state.peak_equity, equity),
+        max_drawdown=max(state.max_drawdown, fall),
+        trades=totals.trades,
+        wins=totals.wins,
+        net_r=totals.net_r,
+        gained=totals.gained,
+        lost=totals.lost,
+    )
+    return PaperStep(
+        after,
+        tuple(trades),
+        opened=opened,
+        equity=equity,
+        lowest_equity=math.nan if lost_price else lowest,
+        events=tuple(events),
+    )
+
+
+def _with_trades(state: PaperState, trades: Sequence[Trade]) -> PaperState:
+    return replace(
         state,
-        balance=state.balance + math.fsum(step.cash for step in steps),
-        orders=tuple(step.order for step in steps if step.order is not None),
-        positions=tuple(step.position for step in steps if step.position is not None),
         trades=state.trades + len(trades),
         wins=state.wins + sum(trade.won for trade in trades),
         net_r=state.net_r + math.fsum(trade.r for trade in trades),
         gained=state.gained + math.fsum(trade.net for trade in trades if trade.won),
         lost=state.lost - math.fsum(trade.net for trade in trades if not trade.won),
-    )
-    equity = equity_of(after, costs)
-    lowest = min(equity, state.balance + math.fsum(step.low for step in steps))
-    fall = (state.peak_equity - lowest) / state.peak_equity
-    after = replace(
-        after,
-        peak_equity=max(state.peak_equity, equity),
-        max_drawdown=max(state.max_drawdown, fall),
-    )
-    return PaperStep(
-        after,
-        trades,
-        opened=sum(step.opened for step in steps),
-        equity=equity,
-        lowest_equity=math.nan if lost_price else lowest,
-        events=(*faults, *(event for step in steps for event in step.events)),
     )
 
 

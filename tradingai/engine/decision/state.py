@@ -55,6 +55,16 @@ class DeskState:
     tiers: Mapping[str, TierMemory] = field(default_factory=dict)
     seen_us: Mapping[str, int] = field(default_factory=dict)
 
+    def with_account(self, paper: PaperState, ftmo: FtmoState, guard: GuardState) -> DeskState:
+        """The desk with this account, everything else as it is; the same desk when that changes nothing."""
+        if paper is self.paper and ftmo is self.ftmo and guard is self.guard:
+            return self
+        return DeskState(paper, ftmo, guard, self.rates, self.tiers, self.seen_us)
+
+    def having_seen(self, tiers: Mapping[str, TierMemory], seen_us: Mapping[str, int]) -> DeskState:
+        """The desk with these memories of its coins, everything else as it is."""
+        return DeskState(self.paper, self.ftmo, self.guard, self.rates, tiers, seen_us)
+
     def as_json(self) -> dict[str, Any]:
         """The document the store keeps; floats come back bit for bit."""
         document: dict[str, Any] = plain(asdict(self))

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from tradingai.engine.core.candles import Floats
@@ -91,12 +91,22 @@ class Costs(NamedTuple):
         return self.spread_bps / 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionCosts:
     """Measured spread and slippage of one pair in one session."""
 
     spread: CostLevel
     slippage: CostLevel
+
+    @cached_property
+    def expected(self) -> Costs:
+        """The means."""
+        return Costs(self.spread.mean, self.slippage.mean)
+
+    @cached_property
+    def stressed(self) -> Costs:
+        """What the guard reckons with."""
+        return Costs(self.spread.stressed, self.slippage.stressed)
 
 
 @lru_cache(maxsize=64)
@@ -157,8 +167,10 @@ class ExecutionCosts:
 
     def session_levels(self, symbol: str, session: Session) -> SessionCosts:
         """The levels that hold for ``symbol`` in ``session``."""
-        measured = self.pairs.get(symbol, {}).get(session)
-        return self.defaults if measured is None else measured
+        sessions = self.pairs.get(symbol)
+        if sessions is None or session not in sessions:
+            return self.defaults
+        return sessions[session]
 
     @property
     def defaults(self) -> SessionCosts:
@@ -167,13 +179,11 @@ class ExecutionCosts:
 
     def expected(self, symbol: str, ts_us: int) -> Costs:
         """Mean costs: what a signal announces and a mark reckons with."""
-        levels = self.levels(symbol, ts_us)
-        return Costs(levels.spread.mean, levels.slippage.mean)
+        return self.levels(symbol, ts_us).expected
 
     def stressed(self, symbol: str, ts_us: int) -> Costs:
         """What the guard reckons with when it asks what all stops hit would cost."""
-        levels = self.levels(symbol, ts_us)
-        return Costs(levels.spread.stressed, levels.slippage.stressed)
+        return self.levels(symbol, ts_us).stressed
 
     def drawn(self, symbol: str, ts_us: int) -> Costs:
         """The costs of a fill at ``ts_us``: draws keyed by (seed, symbol, ts), whatever was filled before."""

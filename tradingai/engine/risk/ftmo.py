@@ -9,7 +9,6 @@ Money is in the account's currency, times are microseconds since 1970 UTC, days 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -123,16 +122,14 @@ def floors(state: FtmoState, rules: FtmoRules) -> Floors:
     Daily: balance at the last midnight − p · initial. Total: base − q · initial with base the initial balance
     (static) or the highest midnight balance (trailing). The internal stops take 90 % of p and q.
     """
-    return _floors(rules, state.initial_balance, state.day_start_balance, state.highest_midnight_balance)
+    initial, day_start = state.initial_balance, state.day_start_balance
+    return Floors(*floor_heights(rules, initial, day_start, state.highest_midnight_balance))
 
 
 def floors_after_reset(state: FtmoState, rules: FtmoRules, balance: float) -> Floors:
     """The floors as they would be if Prague's midnight came now and found this balance."""
-    return _floors(rules, state.initial_balance, balance, max(state.highest_midnight_balance, balance))
-
-
-def _floors(rules: FtmoRules, initial: float, day_start: float, highest: float) -> Floors:
-    return Floors(*floor_heights(rules, initial, day_start, highest))
+    highest = max(state.highest_midnight_balance, balance)
+    return Floors(*floor_heights(rules, state.initial_balance, balance, highest))
 
 
 def floor_heights(
@@ -164,15 +161,19 @@ def is_below(equity: float, floor: float, initial_balance: float) -> bool:
 def violated(state: FtmoState, rules: FtmoRules, equity: float) -> tuple[Limit, float] | None:
     """The limit that this equity violates, with its floor; the daily one first; None when neither."""
     now = floors(state, rules)
-    limits: Sequence[tuple[Limit, float]] = (("daily", now.daily_limit), ("total", now.total_limit))
-    return next((limit for limit in limits if is_below(equity, limit[1], state.initial_balance)), None)
+    return _undercut(equity, now.daily_limit, now.total_limit, state.initial_balance)
 
 
 def stop_crossed(state: FtmoState, rules: FtmoRules, equity: float) -> tuple[Limit, float] | None:
     """The internal stop that this equity undercuts, with its height; None when neither."""
     now = floors(state, rules)
-    stops: Sequence[tuple[Limit, float]] = (("daily", now.daily_stop), ("total", now.total_stop))
-    return next((stop for stop in stops if is_below(equity, stop[1], state.initial_balance)), None)
+    return _undercut(equity, now.daily_stop, now.total_stop, state.initial_balance)
+
+
+def _undercut(equity: float, daily: float, total: float, initial: float) -> tuple[Limit, float] | None:
+    if not reaches(equity, daily, initial):
+        return "daily", daily
+    return None if reaches(equity, total, initial) else ("total", total)
 
 
 def record_breach(state: FtmoState, rules: FtmoRules, equity: float, at_us: int) -> FtmoState:

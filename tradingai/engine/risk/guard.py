@@ -18,6 +18,7 @@ from tradingai.engine.core.jsonio import iso_z
 from tradingai.engine.core.symbols import MINUTE_US
 from tradingai.engine.risk.ftmo import (
     TWO_STEP,
+    Breach,
     FtmoRules,
     FtmoState,
     floors,
@@ -114,6 +115,10 @@ def observe(guard: GuardState, account: FtmoState, config: RiskConfig, reading: 
     if unsound is not None:
         guard, events = halt(guard, reading.at_us, *unsound)
         return guard, account, events
+    wrong = _loss(account, config.rules, reading.lowest_equity)
+    if wrong is None:  # No limit lies above its stop, so none is violated either.
+        guard, events = tick(guard, reading.at_us)
+        return guard, account, events
     breached = record_breach(account, config.rules, reading.lowest_equity, reading.at_us)
     notes: tuple[Event, ...] = ()
     if breached.breach is not None and account.breach is None:
@@ -123,13 +128,13 @@ def observe(guard: GuardState, account: FtmoState, config: RiskConfig, reading: 
                 limit=breach.limit, equity=breach.equity, floor=breach.floor, at=_iso(reading.at_us)
             ),
         )
-    wrong = _loss(breached, config.rules, reading.lowest_equity)
-    guard, events = halt(guard, reading.at_us, *wrong) if wrong else tick(guard, reading.at_us)
+        wrong = _lost(breach)
+    guard, events = halt(guard, reading.at_us, *wrong)
     return guard, breached, notes + events
 
 
 def _unsound(reading: Reading, config: RiskConfig) -> tuple[str, str] | None:
-    if not all(math.isfinite(value) for value in (reading.balance, reading.equity, reading.lowest_equity)):
+    if not all(map(math.isfinite, (reading.balance, reading.equity, reading.lowest_equity))):
         return "not_a_number", "equity not a number"
     if reading.priced_at_us is None:
         return None
@@ -143,15 +148,18 @@ def _unsound(reading: Reading, config: RiskConfig) -> tuple[str, str] | None:
 
 def _loss(account: FtmoState, rules: FtmoRules, equity: float) -> tuple[str, str] | None:
     if account.breach is not None:
-        breach = account.breach
-        return f"{breach.limit}_limit", (
-            f"equity {breach.equity:,.2f} fell below the {breach.limit} limit at {breach.floor:,.2f}"
-        )
+        return _lost(account.breach)
     crossed = stop_crossed(account, rules, equity)
     if crossed is None:
         return None
     limit, floor = crossed
     return f"{limit}_stop", f"equity {equity:,.2f} fell below the {limit} stop at {floor:,.2f}"
+
+
+def _lost(breach: Breach) -> tuple[str, str]:
+    return f"{breach.limit}_limit", (
+        f"equity {breach.equity:,.2f} fell below the {breach.limit} limit at {breach.floor:,.2f}"
+    )
 
 
 def pass_midnights(

@@ -63,11 +63,14 @@ def _use(times: tuple[int, ...], limit: int, window_us: int, at_us: int) -> tupl
 
 def rate_refusal(state: RateState, limits: RateLimits, at_us: int, *, high: bool) -> str | None:
     """Why no signal may be emitted now, or None."""
-    use = rate_use(state, limits, at_us)
-    if use.next_total_us is not None:
-        return f"{use.total} of {limits.total} signals in {limits.window_minutes} minutes"
-    if high and use.next_high_us is not None:
-        return f"{use.high} of {limits.high} high-tier signals in {limits.window_minutes} minutes"
+    used, free_us = _use(state.total_us, limits.total, limits.window_us, at_us)
+    if free_us is not None:
+        return f"{used} of {limits.total} signals in {limits.window_minutes} minutes"
+    if not high:
+        return None
+    used, free_us = _use(state.high_us, limits.high, limits.window_us, at_us)
+    if free_us is not None:
+        return f"{used} of {limits.high} high-tier signals in {limits.window_minutes} minutes"
     return None
 
 
