@@ -55,7 +55,7 @@ AMPLITUDES: Final = (0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the default amplitude of 45 basis points."""
 TEST_DAYS: Final = {120: 18, 240: 36}
 """Days of a market to days of its test range."""
-POWER_SEEDS: Final = 10
+POWER_SEEDS: Final = 5
 FULL: Final = {
     "null": 200,
     "cycles": 50,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ def _of_another_signal(evidence: Evidence) -> Iterator[str]:
 def told_while_killed(evidence: Evidence) -> Iterator[str]:
     """Signals that arrived at the chat between the journal's switch_on and switch_off.
 
-    Everybody sleeps while the switch is set: what arrives later was sent later.
+    One whose delivery is told before the switch was told arrived before it, within the same moment of the
+    simulated clock.
     """
     rows = evidence.rows("SELECT seq FROM alerts WHERE channel = ? AND kind = 'signal'", evidence.channel)
     signals = {f"{row['seq']:04x}" for row in rows}
@@ -76,10 +78,30 @@ def told_while_killed(evidence: Evidence) -> Iterator[str]:
         elif line["what"] == "switch_off" and since is not None:
             spans.append((since, line["at"]))
             since = None
+    delivered, switched = _told(evidence)
     for at, text in zip(evidence.arrived_at, evidence.texts, strict=True):
         match = _ID.search(text)
-        if match is not None and match.group(1) in signals and any(on < at <= off for on, off in spans):
-            yield f"alert {match.group(1)} arrived at {at:.0f} s while killed"
+        if match is None or match.group(1) not in signals:
+            continue
+        for number, (on, off) in enumerate(spans):
+            before = number < len(switched) and delivered.get(match.group(1), math.inf) < switched[number]
+            if on < at <= off and not before:
+                yield f"alert {match.group(1)} arrived at {at:.0f} s while killed"
+
+
+def _told(evidence: Evidence) -> tuple[dict[str, int], list[int]]:
+    """Alert to the event that told its delivery to the chat, and the events that told the switch went on."""
+    delivered: dict[str, int] = {}
+    switched, killed = [], False
+    for one in evidence.told("KillSwitchSet", "AlertDelivered"):
+        if one.type == "AlertDelivered":
+            if one.payload["channel"] == evidence.channel:
+                delivered.setdefault(one.payload["event_id"], one.seq)
+            continue
+        if one.payload["on"] and not killed:
+            switched.append(one.seq)
+        killed = bool(one.payload["on"])
+    return delivered, switched
 
 
 def _arrivals(evidence: Evidence) -> tuple[dict[str, int], dict[str, int]]:

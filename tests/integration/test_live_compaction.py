@@ -82,3 +82,29 @@ async def test_old_candles_leave_the_store_once_they_are_in_the_files(tmp_path):
         assert min(row.received_at for row in rows) >= MIDNIGHT
         stored = read_candles(LivePaths(bench.paths.root, bench.feed.identity), BTC)
         assert stored.ts[0] < datetime_to_us(EVENING) - 1000 * MINUTE_US
+
+
+async def test_a_feed_that_was_away_at_midnight_gets_the_rest_of_its_day_into_the_files(tmp_path):
+    feed = SpoiltFeed()
+    async with open_bench(tmp_path / "home", clock=RunningClock(EVENING), feed=feed) as bench:
+        work = upkeep(bench)
+        await bench.scan(2)
+        feed.spoil[BTC] = lambda found: found[0:0]
+        await bench.scan(8)
+        paths = LivePaths(bench.paths.root, feed.identity)
+        (event,) = await work()
+        away_from = read_candles(paths, BTC).end
+        assert away_from < MIDNIGHT - timedelta(minutes=3)
+        del feed.spoil[BTC]
+        await bench.scan(5)
+        bench.clock.advance(86_400)
+        await bench.scan(2)
+        (later,) = await work()
+        assert later.rows > event.rows
+        stored = read_candles(paths, BTC)
+        rows = await bench.store.live.candles(bench.run_id, BTC)
+        received = {row.ts_us: row.close for row in rows}
+        minutes = stored.ts[(stored.ts > datetime_to_us(away_from)) & (stored.ts < datetime_to_us(MIDNIGHT))]
+        assert len(minutes) > 3
+        closes = dict(zip(stored.ts.tolist(), stored.close.tolist(), strict=True))
+        assert [closes[ts] for ts in minutes.tolist()] == [received[ts] for ts in minutes.tolist()]

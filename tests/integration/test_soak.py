@@ -218,6 +218,22 @@ def test_a_signal_that_reaches_the_chat_while_killed_is_caught_whatever_the_engi
     assert any("while killed" in one for one in verdict.violations) is caught
 
 
+def test_a_signal_whose_delivery_is_told_before_the_switch_arrived_before_it(soaked):
+    with soaked.evidence() as evidence:
+        told = evidence.told("KillSwitchSet", "AlertDelivered")
+    before = []
+    for one in told:
+        if one.type == "KillSwitchSet":
+            break
+        if one.payload["kind"] == "signal" and one.payload["channel"] == CHANNEL:
+            before.append(one.payload["event_id"])
+    mine = [any(f"id {one}" in text for one in before) for text in soaked.texts]
+    assert any(mine)
+    with soaked.evidence(arrived_at=[120.0 if one else 0.0 for one in mine]) as evidence:
+        verdict = invariants.not_while_killed(evidence)
+    assert not any("while killed" in one for one in verdict.violations)
+
+
 def test_a_message_that_came_twice_without_saying_so_is_caught(judged, soaked):
     texts = soaked.texts
     first = next(text for text in texts if "high" in text)

@@ -86,7 +86,10 @@ class Upkeep:
             self._day = min(self._day, scans[-1].at.replace(hour=0, minute=0, second=0, microsecond=0))
 
     async def compact(self, until: datetime) -> list[Event]:
-        """Write all candles that opened before ``until`` and are not in the files yet."""
+        """Write all candles that opened before ``until`` and are not in the files yet.
+
+        A coin whose feed was away at midnight gets the rest of its day the next time.
+        """
         found = await self._store.live.newest_run()
         done = None if found is None else found[1].compacted_until
         after_us = -1 if done is None else datetime_to_us(done) - MINUTE_US
@@ -101,8 +104,14 @@ class Upkeep:
                         symbol=symbol, rows=manifest.rows, until=iso_z(manifest.end), sha256=manifest.sha256
                     )
                 )
-        await self._store.live.compacted(self._run.run_id, until)
+        await self._store.live.compacted(self._run.run_id, min([until, *self._ends()]))
         return events
+
+    def _ends(self) -> list[datetime]:
+        """After the newest stored minute, of every coin."""
+        folders = self._paths.candles.glob("*/manifest.json")
+        ends = (read_dataset_manifest(self._paths, folder.parent.name).end for folder in folders)
+        return [end + timedelta(minutes=1) for end in ends]
 
     def _midnight(self) -> datetime:
         return self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
