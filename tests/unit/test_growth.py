@@ -235,6 +235,7 @@ def test_all_cpu_time_goes_to_some_step():
     sum(range(500_000))
     sampler.stop()
     assert sampler.hot_s["tradingai.engine.providers.cleaning:clean"] == sampler.cpu_s["cleaning"]
-    assert sampler.cpu_s["cleaning"] > sampler.cpu_s[REST] > 0.0
+    assert sampler.cpu_s["cleaning"] > 0.0
+    assert sampler.cpu_s[REST] > 0.0
     assert set(sampler.cpu_s) == {"cleaning", REST, LIBRARY_THREADS}
     assert sampler.own_memory_mb > 1.0
