@@ -82,7 +82,7 @@ def windowed(data: Dataset, scaler: Scaler, training: LstmTraining, batch: int) 
             if number == 2:
                 began = time.process_time()
             logits, _ = network(windows.transpose(0, 1))
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits[-1], targets)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits[-1, :, 0], targets)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), training.gradient_limit)
